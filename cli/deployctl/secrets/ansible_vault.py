@@ -1,0 +1,101 @@
+"""Secrets in group_vars/all/vault.yml, encrypted by Ansible Vault: the default that needs no server."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from deploybundle.errors import InputError
+from deployctl.secrets.backend import WrongVaultPassword
+from deployctl.secrets.value import Secret
+
+
+class VaultInvalid(InputError):
+    """vault.yml is not a vault of names and texts."""
+
+    code = "vault-invalid"
+
+
+@dataclass(frozen=True)
+class VaultPassword:
+    """The vault's password: a file that holds it, or the word itself (typed at a prompt)."""
+
+    file: Path | None = None
+    word: Secret | None = None
+
+    @contextmanager
+    def as_file(self) -> Iterator[Path]:
+        """A file that holds it, for as long as Ansible reads it; in memory where the system can."""
+        if self.file is not None:
+            yield self.file
+            return
+        with tempfile.NamedTemporaryFile("w", dir=_memory_dir(), prefix="deployctl-") as file:
+            file.write(self.word.reveal() if self.word else "")
+            file.flush()
+            yield Path(file.name)
+
+
+class AnsibleVault:
+    """The secrets of one vault file."""
+
+    def __init__(self, path: Path, password: VaultPassword) -> None:
+        self.path, self.password, self.place = path, password, str(path)
+
+    def read(self) -> Mapping[str, Secret]:
+        """All secrets of the file; none where there is no file.
+
+        Raises WrongVaultPassword or VaultInvalid.
+        """
+        if not self.path.exists():
+            return {}
+        return _parse(self._decrypt(), self.place)
+
+    def write(self, secrets: Mapping[str, Secret]) -> None:
+        """Encrypt all of `secrets` into the file, which is replaced whole."""
+        text = yaml.safe_dump({name: secret.reveal() for name, secret in sorted(secrets.items())})
+        beside = self.path.with_name(self.path.name + ".new")
+        beside.parent.mkdir(parents=True, exist_ok=True)
+        self._vault(["encrypt", "--output", str(beside), "-"], text.encode())
+        beside.chmod(0o600)
+        beside.replace(self.path)
+
+    def _decrypt(self) -> str:
+        text = self.path.read_bytes()
+        if not text.startswith(b"$ANSIBLE_VAULT;"):
+            hint = f"encrypt it: ansible-vault encrypt {self.path}"
+            raise VaultInvalid("is not encrypted; no secret is read from a plain file", place=self.place, hint=hint)
+        return self._vault(["decrypt", "--output", "-", "-"], text).decode()
+
+    def _vault(self, arguments: list[str], given: bytes) -> bytes:
+        with self.password.as_file() as file:
+            done = subprocess.run(
+                [sys.executable, "-m", "ansible.cli.vault", *arguments, "--vault-password-file", str(file)],
+                input=given, capture_output=True, check=False,
+            )  # fmt: skip
+        if done.returncode != 0:
+            raise _refusal(done.stderr.decode(errors="replace"), self.place)
+        return done.stdout
+
+
+def _refusal(said: str, place: str) -> InputError:
+    if "Decryption failed" in said or "no vault secrets" in said:
+        return WrongVaultPassword("the vault password does not open it", place=place, hint="--vault-password-file, or type it again")
+    return VaultInvalid(f"Ansible Vault says: {' '.join(said.split())}", place=place)
+
+
+def _parse(text: str, place: str) -> dict[str, Secret]:
+    content = yaml.safe_load(text)
+    if not isinstance(content, dict) or not all(isinstance(value, str) for value in content.values()):
+        raise VaultInvalid("expected names with texts", place=place, hint="quote values that look like numbers")
+    return {str(name): Secret(value) for name, value in content.items()}
+
+
+def _memory_dir() -> str | None:
+    return "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 — memory, not a shared folder of files

@@ -1,0 +1,50 @@
+"""What a secrets backend is, and how a release's secrets are taken from one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from deploybundle.errors import InputError
+from deployctl.secrets.value import Secret
+
+
+class SecretMissing(InputError):
+    """The release needs a secret that the client's backend does not hold."""
+
+    code = "secret-missing"
+
+
+class WrongVaultPassword(InputError):
+    """The vault does not open with this password."""
+
+    code = "wrong-vault-password"
+
+
+class Backend(Protocol):
+    """Where a client's secrets lie."""
+
+    place: str
+
+    def read(self) -> Mapping[str, Secret]:
+        """All secrets that it holds, by name. Asked once a run."""
+        ...
+
+
+def load_secrets(backend: Backend, names: Iterable[str]) -> dict[str, Secret]:
+    """The named secrets.
+
+    Raises SecretMissing, naming all that are missing at once.
+    """
+    wanted = sorted(names)
+    if not wanted:
+        return {}
+    held = backend.read()
+    missing = [name for name in wanted if name not in held]
+    if missing:
+        raise SecretMissing(
+            f"no value for {', '.join(missing)}",
+            place=backend.place,
+            hint="`deployctl secrets generate --client …` makes what is missing; `ansible-vault edit` sets one by hand",
+        )
+    return {name: held[name] for name in wanted}

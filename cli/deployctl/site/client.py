@@ -1,0 +1,172 @@
+"""client.yml: what the client answers. Typed here, once; unknown keys are refused with the nearest known one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from deploybundle.errors import InputError, did_you_mean
+
+Scalar = Annotated[str, BeforeValidator(lambda value: str(value).lower() if isinstance(value, bool) else str(value))]
+
+
+class ClientInvalid(InputError):
+    """client.yml says something that cannot be meant."""
+
+    code = "client-invalid"
+
+
+class Strict(BaseModel):
+    """A part of client.yml."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Segment(Strict):
+    """A network zone of the site."""
+
+    cidr: IPv4Network = Field(examples=["10.77.10.0/24"])
+
+
+class Network(Strict):
+    """A network outside the site that may reach a service."""
+
+    cidr: list[IPv4Network] = Field(min_length=1, examples=[["10.77.50.0/24"]])
+
+
+class External(Strict):
+    """A machine outside the site that a service may reach, by this name."""
+
+    address: IPv4Address = Field(examples=["10.77.60.5"])
+
+
+class Resources(Strict):
+    """Limits of one service's container, in the units of the Compose file."""
+
+    memory: str | None = Field(None, pattern=r"^[1-9][0-9]*[bkmg]?$", examples=["512m"])
+    cpus: float | None = Field(None, gt=0, examples=[1.5])
+
+
+class SecretsBackend(Strict):
+    """Where the secrets lie."""
+
+    backend: Literal["ansible-vault"] = "ansible-vault"
+
+
+class ClientSettings(Strict):
+    """Everything that client.yml may say. All of it is optional."""
+
+    title: str = Field("", description="The client's name for people.", examples=["Acme Bank"])
+    place: dict[str, str | list[str]] = Field(
+        default_factory=dict,
+        description="Where a service goes, if not where the release says: a segment, a host, or a list of hosts.",
+        examples=[{"postgres": "internal"}],
+    )
+    segments: dict[str, Segment] = Field(
+        default_factory=dict, description="The network of a segment, where it is not the /24 around its hosts."
+    )
+    networks: dict[str, Network] = Field(
+        default_factory=dict,
+        description="Networks outside the site, by the names that the release's flows use.",
+        examples=[{"clients": {"cidr": ["10.77.50.0/24"]}}],
+    )
+    externals: dict[str, External] = Field(
+        default_factory=dict,
+        description="Machines outside the site, by the names that the release's flows use.",
+        examples=[{"crm": {"address": "10.77.60.5"}}],
+    )
+    settings: dict[str, Scalar] = Field(
+        default_factory=dict,
+        description="Answers to the product's settings, the ${NAME} of its Compose file.",
+        examples=[{"LOG_LEVEL": "info"}],
+    )
+    profiles: list[str] = Field(default_factory=list, description="Compose profiles that this client runs.")
+    ports: dict[str, dict[int, int]] = Field(
+        default_factory=dict,
+        description="Another port at the host for a service's port.",
+        examples=[{"nginx": {8443: 443}}],
+    )
+    resources: dict[str, Resources] = Field(default_factory=dict, description="Limits by service.")
+    pool: IPv4Network = Field(
+        IPv4Network("172.30.0.0/20"),
+        description="Addresses for containers, on every host. At least a /20; must not be in use at the client.",
+    )
+    secrets: SecretsBackend = Field(default_factory=SecretsBackend, description="Where the secrets lie.")
+
+
+def read_client(path: Path) -> ClientSettings:
+    """Read client.yml; a missing file means that the client answers nothing.
+
+    Raises ClientInvalid, with every problem of the file.
+    """
+    if not path.exists():
+        return ClientSettings()
+    text = path.read_text(encoding="utf-8")
+    try:
+        content = yaml.safe_load(text) or {}
+        tree = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        raise ClientInvalid(f"is not YAML: {_oneline(error)}", place=str(path)) from error
+    if not isinstance(content, dict):
+        raise ClientInvalid("expected keys and values at the top", place=str(path))
+    try:
+        settings = ClientSettings.model_validate(content)
+    except ValidationError as error:
+        raise ClientInvalid("\n".join(_problems(error, path, tree)), hint="`deployctl client new` shows all keys") from None
+    return _with_big_pool(settings, path)
+
+
+def _with_big_pool(settings: ClientSettings, path: Path) -> ClientSettings:
+    if settings.pool.prefixlen > 20:
+        raise ClientInvalid(f"pool: {settings.pool} is too small; expected a /20 or larger", place=str(path))
+    return settings
+
+
+def _problems(error: ValidationError, path: Path, tree: yaml.Node | None) -> Iterator[str]:
+    for problem in error.errors():
+        keys = [key for key in problem["loc"] if not (isinstance(key, str) and key.endswith("]"))]
+        place = f"{path}:{_line(tree, keys)}: {_dotted(keys)}"
+        if problem["type"] == "extra_forbidden":
+            yield f"{place}: unknown key; {did_you_mean(str(keys[-1]), _known(keys[:-1]))}"
+        else:
+            yield f"{place}: {problem['msg']}, got {problem['input']!r}"
+
+
+def _known(keys: list[Any]) -> list[str]:
+    """The keys that the model at this path knows."""
+    parts: dict[str, type[BaseModel]] = {
+        "segments": Segment, "networks": Network, "externals": External, "resources": Resources, "secrets": SecretsBackend,
+    }  # fmt: skip
+    return list(parts.get(str(keys[0]), ClientSettings).model_fields if keys else ClientSettings.model_fields)
+
+
+def _dotted(keys: list[Any]) -> str:
+    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys).lstrip(".")
+
+
+def _line(node: yaml.Node | None, keys: list[Any]) -> int:
+    """The line (from 1) where a path of keys stands; of its nearest parent where it is missing."""
+    line = node.start_mark.line + 1 if node else 1
+    if node and keys:
+        for name, child, mark in _children(node):
+            if name == str(keys[0]):
+                return max(mark, _line(child, keys[1:])) if keys[1:] else mark
+    return line
+
+
+def _children(node: yaml.Node) -> Iterator[tuple[str, yaml.Node, int]]:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield str(key.value), value, key.start_mark.line + 1
+    elif isinstance(node, yaml.SequenceNode):
+        for number, value in enumerate(node.value):
+            yield str(number), value, value.start_mark.line + 1
+
+
+def _oneline(error: object) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,113 @@
+"""The inventory, read by Ansible itself: jump hosts, host_vars, ranges and plugins mean what they mean to Ansible."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from deploybundle.errors import InputError, did_you_mean
+from deployctl.site.client import ClientSettings, read_client
+from deployctl.site.model import Host, Site
+from deployctl.site.view import inventory_view
+
+
+class NoSuchClient(InputError):
+    """No inventory folder of that name."""
+
+    code = "no-such-client"
+
+
+class InventoryInvalid(InputError):
+    """hosts.yml says something that cannot be meant."""
+
+    code = "inventory-invalid"
+
+
+def load_site(folder: Path) -> Site:
+    """Read the client's site from its inventory folder.
+
+    Raises NoSuchClient, InventoryInvalid or ClientInvalid, each with every problem it found.
+    """
+    _must_exist(folder)
+    client = read_client(folder / "group_vars" / "all" / "client.yml")
+    listed = _ansible_inventory(folder)
+    hosts = dict(_hosts(listed, folder / "hosts.yml"))
+    if not hosts:
+        raise InventoryInvalid("names no host", place=str(folder / "hosts.yml"))
+    site = Site(folder.name, folder, hosts, client)
+    _check_segments(site, client)
+    return site
+
+
+def _must_exist(folder: Path) -> None:
+    if folder.is_dir() and any((folder / name).exists() for name in ("hosts.yml", "hosts", "hosts.ini")):
+        return
+    siblings = [entry.name for entry in folder.parent.iterdir() if entry.is_dir()] if folder.parent.is_dir() else []
+    hint = did_you_mean(folder.name, siblings) or f"`deployctl client new {folder.name}` writes one"
+    raise NoSuchClient(f'no inventory for client "{folder.name}"', place=str(folder), hint=hint)
+
+
+def _ansible_inventory(folder: Path) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="deployctl-") as temporary:
+        view = inventory_view(folder, Path(temporary))
+        done = subprocess.run(
+            [*ansible_program("ansible-inventory"), "-i", str(view), "--list"],
+            capture_output=True, text=True, check=False, cwd=temporary,
+            env={**os.environ, "ANSIBLE_INVENTORY_UNPARSED_FAILED": "true"},
+        )  # fmt: skip
+        if done.returncode != 0:
+            said = done.stderr.strip().replace(str(view), str(folder))
+            raise InventoryInvalid(f"Ansible cannot read it: {said}", place=str(folder))
+    listed: dict[str, Any] = json.loads(done.stdout)
+    return listed
+
+
+def ansible_program(name: str) -> list[str]:
+    """The argv of one of Ansible's programs, of the ansible-core that this Python has."""
+    return [sys.executable, "-m", f"ansible.cli.{name.removeprefix('ansible-')}"]
+
+
+def _hosts(listed: dict[str, Any], place: Path) -> Iterator[tuple[str, Host]]:
+    variables = listed["_meta"]["hostvars"]
+    problems = []
+    for segment, name in _members(listed):
+        known = variables.get(name, {})
+        address = str(known.get("ansible_host", name))
+        if not _is_ipv4(address):
+            problems.append(f"{place}: {name}.ansible_host: expected an IPv4 address, got {address!r}")
+            continue
+        yield name, Host(name, address, segment, known)
+    if problems:
+        raise InventoryInvalid("\n".join(problems))
+
+
+def _members(listed: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Each host with its segment: the first group that names it directly."""
+    seen: set[str] = set()
+    for group, content in listed.items():
+        for name in content.get("hosts", []) if group not in ("_meta", "all") else []:
+            if name not in seen:
+                seen.add(name)
+                yield group, name
+
+
+def _is_ipv4(text: str) -> bool:
+    try:
+        ipaddress.IPv4Address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _check_segments(site: Site, client: ClientSettings) -> None:
+    unknown = [name for name in client.segments if name not in site.segments]
+    if unknown:
+        place = f"{site.folder / 'group_vars/all/client.yml'}: segments.{unknown[0]}"
+        raise InventoryInvalid("no host stands in that segment", place=place, hint=did_you_mean(unknown[0], site.segments))

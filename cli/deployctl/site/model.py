@@ -1,0 +1,74 @@
+"""A site as values: the hosts by name, the segments they stand in, and what the client answered."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deployctl.site.client import ClientSettings
+
+MANAGEMENT = "management"
+"""The segment of the deploy node. No service runs there."""
+
+
+@dataclass(frozen=True)
+class Host:
+    """One machine of the inventory. `address` is its IPv4 address in its segment; `variables` are Ansible's for it."""
+
+    name: str
+    address: str
+    segment: str
+    variables: Mapping[str, Any]
+
+    @property
+    def local(self) -> bool:
+        """Whether deployctl itself runs here."""
+        return self.variables.get("ansible_connection") == "local"
+
+
+@dataclass(frozen=True)
+class Site:
+    """One client's site: `folder` is the inventory folder, `hosts` are in the inventory's order."""
+
+    name: str
+    folder: Path
+    hosts: Mapping[str, Host]
+    client: ClientSettings
+
+    @property
+    def segments(self) -> dict[str, list[Host]]:
+        """The hosts of each segment, management included."""
+        found: dict[str, list[Host]] = {}
+        for host in self.hosts.values():
+            found.setdefault(host.segment, []).append(host)
+        return found
+
+    @property
+    def targets(self) -> list[Host]:
+        """The hosts that services run on."""
+        return [host for host in self.hosts.values() if host.segment != MANAGEMENT]
+
+    @property
+    def deploy_node(self) -> Host | None:
+        """The host that deployctl runs on, if the inventory names it."""
+        return next((host for host in self.hosts.values() if host.segment == MANAGEMENT), None)
+
+    def segment_cidr(self, segment: str) -> str:
+        """The segment's network: as client.yml says, else the /24 around its first host."""
+        said = self.client.segments.get(segment)
+        if said is not None:
+            return str(said.cidr)
+        return str(ipaddress.ip_network(f"{self.segments[segment][0].address}/24", strict=False))
+
+    @property
+    def known_hosts(self) -> Path:
+        """The pinned host keys of this client."""
+        return self.folder / "known_hosts"
+
+    @property
+    def state(self) -> Path:
+        """The folder of what we generate for this client (journal, logs). Never carried, never committed."""
+        return self.folder / ".site"
