@@ -1,0 +1,20 @@
+"""What compose.yaml says: loaded by Compose's own binary, typed, validated."""
+
+from .model import ANY, Flow, Port, Release, Service
+from .problems import ComposeMissing, ComposeRefused, Problem, ReleaseInvalid
+from .schema import ReleaseSpec, SecretSpec, ServiceSpec
+
+__all__ = [
+    "ANY",
+    "ComposeMissing",
+    "ComposeRefused",
+    "Flow",
+    "Port",
+    "Problem",
+    "Release",
+    "ReleaseInvalid",
+    "ReleaseSpec",
+    "SecretSpec",
+    "Service",
+    "ServiceSpec",
+]
