@@ -1,0 +1,126 @@
+"""The settings: environment first (COLLECTOR_*), then /etc/collector/collector.toml, then the defaults below.
+
+A wrong or unknown setting stops the start and is named. Secrets come from files, never from the environment.
+"""
+
+import difflib
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from sqlalchemy import URL
+
+PREFIX = "COLLECTOR_"
+DEFAULT_FILE = "/etc/collector/collector.toml"
+VERSION_FILE = Path("/app/VERSION")
+
+
+class SettingsError(Exception):
+    """A setting is wrong: the person who starts the service must act."""
+
+
+def shipped_version() -> str:
+    """The version that the image was built as."""
+    return VERSION_FILE.read_text().strip() if VERSION_FILE.is_file() else "development"
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    version: str = Field(default_factory=shipped_version, description="shown by /health")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    listen_host: str = "0.0.0.0"
+    listen_port: int = Field(8000, ge=1, le=65535)
+    drain_seconds: int = Field(25, ge=1, le=600, description="time for open requests and the running job after SIGTERM")
+
+    database_host: str = "postgres"
+    database_port: int = Field(5432, ge=1, le=65535)
+    database_name: str = "collector"
+    database_user: str = "collector"
+    database_password_file: Path = Path("/run/secrets/postgres_password")
+    database_wait_seconds: int = Field(60, ge=0, le=3600, description="how long an upgrade waits for the database")
+    lock_timeout_ms: int = Field(5000, ge=1, description="how long an upgrade waits for a lock before it gives up")
+    migrate_on_start: bool = Field(False, description="the API brings the schema up to date; for a laptop")
+
+    redis_host: str = "redis"
+    redis_port: int = Field(6379, ge=1, le=65535)
+    redis_password_file: Path = Path("/run/secrets/redis_password")
+
+    dependency_timeout_seconds: float = Field(2.0, gt=0, le=60, description="how long /health waits for each part")
+    lease_seconds: int = Field(60, ge=1, le=3600, description="a job whose worker is silent this long is taken over")
+    heartbeat_file: Path = Path("/tmp/collector-worker.alive")
+
+    folders: tuple[Path, ...] = Field((Path("/data/inbox"), Path("/data/samples")), description="permitted to read")
+    max_file_bytes: int = Field(64 * 2**20, ge=1)
+    max_rows: int = Field(1_000_000, ge=1)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        file = os.environ.get(f"{PREFIX}CONFIG", DEFAULT_FILE)
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file)
+
+    @cached_property
+    def database_url(self) -> URL:
+        password = read_secret("database_password_file", self.database_password_file).get_secret_value()
+        host, port = self.database_host, self.database_port
+        return URL.create("postgresql+asyncpg", self.database_user, password, host, port, self.database_name)
+
+    @cached_property
+    def redis_password(self) -> SecretStr:
+        return read_secret("redis_password_file", self.redis_password_file)
+
+
+def load() -> Settings:
+    """Read and check everything, secrets included. Raises SettingsError with one line for each problem."""
+    problems = unknown_names(os.environ)
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        raise SettingsError("\n".join(problems + describe(error))) from None
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"setting {PREFIX}CONFIG: cannot read the configuration file: {error}") from None
+    if problems:
+        raise SettingsError("\n".join(problems))
+    _ = settings.database_url, settings.redis_password
+    return settings
+
+
+def unknown_names(environment: "os._Environ[str] | dict[str, str]") -> list[str]:
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | {f"{PREFIX}CONFIG"}
+    strangers = sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
+    return [f"setting {name}: unknown{nearest(name, known)}" for name in strangers]
+
+
+def nearest(name: str, known: set[str]) -> str:
+    found = difflib.get_close_matches(name, sorted(known), n=1)
+    return f"; did you mean {found[0]}?" if found else ""
+
+
+def describe(error: ValidationError) -> list[str]:
+    lines = []
+    for problem in error.errors():
+        name = ".".join(str(part) for part in problem["loc"])
+        hint = nearest(name, set(Settings.model_fields)) if problem["type"] == "extra_forbidden" else ""
+        got = f", got {problem['input']!r}" if problem["type"] != "missing" else ""
+        lines.append(f"setting {name} ({PREFIX}{name.upper()}): {problem['msg']}{got}{hint}")
+    return lines
+
+
+def read_secret(setting: str, path: Path) -> SecretStr:
+    try:
+        value = path.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"setting {setting} ({PREFIX}{setting.upper()}): cannot read {path}: {error}") from None
+    if not value:
+        raise SettingsError(f"setting {setting} ({PREFIX}{setting.upper()}): {path} is empty")
+    return SecretStr(value)
