@@ -1,0 +1,24 @@
+"""Hosts: the way to them, their keys, and one round trip for each question."""
+
+from deployctl.hosts.errors import (
+    ConnectionRefused,
+    HostKeyChanged,
+    HostKeyUnknown,
+    HostsFailed,
+    LockLost,
+    LoginRefused,
+    NoAnswer,
+    NoDocker,
+    NoPython,
+    SudoRefused,
+    Unreachable,
+    clock,
+)  # fmt: skip
+from deployctl.hosts.keys import HostKey, diagnose, known_name, pin, pinned, scan
+from deployctl.hosts.ssh import ask, call, call_each, control_folder, options, ssh_command
+
+__all__ = [
+    "ConnectionRefused", "HostKey", "HostKeyChanged", "HostKeyUnknown", "HostsFailed", "LockLost", "LoginRefused",
+    "NoAnswer", "NoDocker", "NoPython", "SudoRefused", "Unreachable", "ask", "call", "call_each", "clock",
+    "control_folder", "diagnose", "known_name", "options", "pin", "pinned", "scan", "ssh_command",
+]  # fmt: skip

@@ -1,0 +1,508 @@
+"""What runs on a host: one verb a call. Sent whole on ssh's stdin and run as root: nothing installed, nothing in argv.
+
+Standard library only, Python 3.9 or newer, because the host's own Python runs it; one file, because it travels as one.
+The caller appends `answer(json.loads(...))`; the answer is one line of JSON, the last on stdout: {"ok": true, ...} or
+{"ok": false, "error": code, "message": text}. A request's `root` goes before /etc and /var/lib/deployctl (tests).
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import ctypes
+import errno
+import fcntl
+import glob
+import hashlib
+import http.client
+import ipaddress
+import json
+import os
+import platform
+import select
+import socket
+import stat
+import struct
+import subprocess
+import sys
+import time
+import urllib.parse
+from collections.abc import Iterator
+from typing import Any
+
+SOCKETS = ("/run/docker.sock", "/var/run/docker.sock")
+CLONE_NEWNET = 0x40000000
+Table = dict[str, Any]  # what JSON calls an object
+Tables = list[Table]
+
+
+class Refusal(Exception):
+    """An answer that says no: a stable code and words for a person."""
+
+    def __init__(self, code: str, message: str, **more: object) -> None:
+        super().__init__(message)
+        self.answer = dict(more, ok=False, error=code, message=message)
+
+
+class Docker(http.client.HTTPConnection):
+    """The engine's API over its socket, without the CLI: works where only the engine is, and needs no process."""
+
+    def __init__(self) -> None:
+        super().__init__("docker", timeout=30)
+
+    def connect(self) -> None:
+        path = next((p for p in SOCKETS if os.path.exists(p)), None)
+        if path is None:
+            raise Refusal("no-docker", "no Docker engine: there is no " + SOCKETS[0])
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        try:
+            self.sock.connect(path)
+        except OSError as problem:
+            raise Refusal("no-docker", f"the Docker engine does not answer on {path}: {problem.strerror}") from problem
+
+    def raw(self, path: str, **query: str) -> bytes:
+        self.request("GET", path + ("?" + urllib.parse.urlencode(query) if query else ""))
+        reply = self.getresponse()
+        body = reply.read()
+        if reply.status >= 400:
+            raise Refusal("docker", f"Docker said {reply.status} to {path}: {body[:200]!r}")
+        return body
+
+    def get(self, path: str, **query: str) -> Any:
+        return json.loads(self.raw(path, **query))
+
+    def containers(self, project: str = "", service: str = "") -> Tables:
+        labels = ["com.docker.compose.project=" + project] if project else ["com.docker.compose.project"]
+        labels += ["com.docker.compose.service=" + service] if service else []
+        found: Tables = self.get("/containers/json", all="1", filters=json.dumps({"label": labels}))
+        return found
+
+
+# facts ---------------------------------------------------------------------------------------------------------------
+
+
+def facts(request: Table) -> Table:
+    """All that plan and preflight ask of a host, in one round trip."""
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        compose = pool.submit(compose_version)
+        found = dict(machine(), **engine(request["project"]))
+        found["compose"] = compose.result()
+    record = read_json(state(request, "record.json"))
+    return dict(
+        found,
+        free={
+            "docker": free(found["docker"]["root_dir"] or "/var/lib"),
+            **{at: free(at) for at in ("/etc", "/var/lib")},
+        },
+        listening=listening(),
+        routes=routes(),
+        record=record,
+        lock=read_lease(request),
+        files={path: about(request.get("root", "") + path) for path in sorted((record or {}).get("files", []))},
+        projects=sorted(os.path.basename(os.path.dirname(p)) for p in glob.glob(etc(request, "*", "compose.yaml"))),
+    )
+
+
+def machine() -> Table:
+    memory = dict(line.split(":", 1) for line in read("/proc/meminfo").splitlines() if ":" in line)
+    return {
+        "os": os_release(),
+        "kernel": platform.release(),
+        "arch": platform.machine(),
+        "python": platform.python_version(),
+        "boot_id": boot_id(),
+        "clock": time.time(),
+        "cpus": os.cpu_count(),
+        "hostname": socket.gethostname(),
+        "memory": kib(memory.get("MemTotal", "0")),
+        "memory_free": kib(memory.get("MemAvailable", "0")),
+    }
+
+
+def kib(text: str) -> int:
+    return int(text.split()[0]) * 1024
+
+
+def os_release() -> Table:
+    pairs = (line.split("=", 1) for line in read("/etc/os-release").splitlines() if "=" in line)
+    known = {key: value.strip("\"'") for key, value in pairs}
+    return {"id": known.get("ID", ""), "version": known.get("VERSION_ID", ""), "name": known.get("PRETTY_NAME", "")}
+
+
+def compose_version() -> str:
+    try:
+        command = ["docker", "compose", "version", "--short"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, cwd="/")
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip().lstrip("v") if done.returncode == 0 else ""
+
+
+def engine(project: str) -> Table:
+    """The engine with its images and the project's containers; a missing engine is a fact, not a failure."""
+    absent = {"version": "", "api": "", "store": "", "root_dir": "", "zstd_ok": False, "problem": ""}
+    try:
+        docker = Docker()
+        version, info = docker.get("/version"), docker.get("/info")
+        return {
+            "docker": {
+                "version": version["Version"],
+                "api": version["ApiVersion"],
+                "store": store(info),
+                "problem": "",
+                "root_dir": info["DockerRootDir"],
+                "zstd_ok": int(version["Version"].split(".")[0]) >= 23,
+            },
+            "images": images(docker),
+            "networks": networks(docker),
+            "containers": containers(docker, project),
+            "other_projects": others(docker, project),
+        }
+    except (Refusal, OSError, ValueError, KeyError, http.client.HTTPException) as problem:
+        empty: Table = {"images": [], "networks": [], "containers": [], "other_projects": []}
+        return dict(empty, docker=dict(absent, problem=str(problem) or type(problem).__name__))
+
+
+def store(info: Table) -> str:
+    """Which image store: containerd's names an image by its manifest, the classic one by its config."""
+    return "containerd" if "io.containerd.snapshotter.v1" in str(info.get("DriverStatus")) else "classic"
+
+
+def images(docker: Docker) -> Tables:
+    found = []
+    for image in docker.get("/images/json"):
+        with contextlib.suppress(Refusal):  # removed meanwhile
+            layers = docker.get("/images/{}/json".format(image["Id"])).get("RootFS", {}).get("Layers") or []
+            tags = [tag for tag in image.get("RepoTags") or [] if tag != "<none>:<none>"]
+            found.append({"id": image["Id"], "tags": tags, "diff_ids": layers})
+    return found
+
+
+def networks(docker: Docker) -> Tables:
+    """Docker's networks with their subnets: a pool of ours must not overlap them."""
+    return [
+        {
+            "name": net["Name"],
+            "project": (net.get("Labels") or {}).get("com.docker.compose.project", ""),
+            "subnets": [c["Subnet"] for c in (net.get("IPAM") or {}).get("Config") or [] if c.get("Subnet")],
+        }
+        for net in docker.get("/networks")
+    ]
+
+
+def containers(docker: Docker, project: str) -> Tables:
+    found = []
+    for short in docker.containers(project):
+        with contextlib.suppress(Refusal):
+            found.append(container(docker.get("/containers/{}/json".format(short["Id"]))))
+    return found
+
+
+def container(c: Table) -> Table:
+    now, labels = c["State"], c["Config"].get("Labels") or {}
+    return {
+        "name": c["Name"].lstrip("/"),
+        "service": labels.get("com.docker.compose.service", ""),
+        "id": c["Id"],
+        "state": now["Status"],
+        "health": (now.get("Health") or {}).get("Status", ""),
+        "exit_code": now["ExitCode"],
+        "image": c["Config"]["Image"],
+        "image_id": c["Image"],
+        "labels": labels,
+        "pid": now["Pid"],
+        "restarts": c["RestartCount"],
+        "started": now["StartedAt"],
+    }
+
+
+def others(docker: Docker, project: str) -> list[str]:
+    names = {c["Labels"].get("com.docker.compose.project", "") for c in docker.containers()}
+    return sorted(names - {project, ""})
+
+
+def listening() -> Tables:
+    """Ports that something listens on, from /proc/net: no ss, no netstat needed."""
+    found = set()
+    for name, wanted in (("tcp", "0A"), ("tcp6", "0A"), ("udp", "07"), ("udp6", "07")):
+        for line in read("/proc/net/" + name).splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == wanted:
+                address, port = fields[1].split(":")
+                found.add((name[:3], kernel_address(address), int(port, 16)))
+    return [{"protocol": p, "address": a, "port": n} for p, a, n in sorted(found)]
+
+
+def kernel_address(text: str) -> str:
+    """The kernel prints addresses as words in the machine's own byte order."""
+    words = struct.unpack(f">{len(text) // 8}I", bytes.fromhex(text))
+    return str(ipaddress.ip_address(struct.pack(f"={len(words)}I", *words)))
+
+
+def routes() -> list[str]:
+    found = set()
+    for line in read("/proc/net/route").splitlines()[1:]:
+        fields = line.split()
+        mask = bin(int(fields[7], 16)).count("1")
+        if mask:
+            found.add(f"{kernel_address(fields[1])}/{mask}")
+    return sorted(found)
+
+
+def about(path: str) -> Table | None:
+    """What lies at a path: sha256, mode and owner of a file, target of a link; None if nothing."""
+    try:
+        info = os.lstat(path)
+        if stat.S_ISLNK(info.st_mode):
+            return {"link": os.readlink(path), "uid": info.st_uid, "gid": info.st_gid}
+        with open(path, "rb") as file:
+            digest = hashlib.sha256(file.read()).hexdigest()
+    except OSError:
+        return None
+    return {"sha256": digest, "mode": stat.S_IMODE(info.st_mode), "uid": info.st_uid, "gid": info.st_gid}
+
+
+# lock, renew, unlock -------------------------------------------------------------------------------------------------
+
+
+def lock(request: Table) -> Table:
+    """Take the lease, unless another's is in force. One run out or of an earlier boot is free; the epoch only grows."""
+    with exclusive(request):
+        lease = read_lease(request)
+        if lease["held"] and lease["run"] != request["run"]:
+            raise Refusal("locked", f"{lease['holder']} holds the lock", lease=lease)
+        epoch = max(lease["epoch"] + 1, request.get("epoch", 0))
+        fresh = {"epoch": epoch, "holder": request["holder"], "run": request["run"], "since": time.time()}
+        return write_lease(request, fresh)
+
+
+def renew(request: Table) -> Table:
+    """Prolong a lease of one's own; refused when somebody took it meanwhile, or the host was started again."""
+    with exclusive(request):
+        return write_lease(request, own(request))
+
+
+def unlock(request: Table) -> Table:
+    """Give the lease back; the epoch stays, so that the next one is higher."""
+    with exclusive(request):
+        save(state(request, "lock.json"), {"schema": 1, "epoch": own(request)["epoch"]})
+    return {}
+
+
+def own(request: Table) -> Table:
+    lease = read_lease(request)
+    if (lease["run"], lease["epoch"]) != (request["run"], request["epoch"]):
+        words = f"the lock is no longer ours: epoch {request['epoch']}, now {lease['epoch']}"
+        raise Refusal("lock-lost", words, lease=lease)
+    return {key: lease[key] for key in ("epoch", "holder", "run", "since")}
+
+
+def read_lease(request: Table) -> Table:
+    empty = {"epoch": 0, "holder": "", "run": "", "since": 0.0, "until": 0.0, "boot": "", "expires": 0.0}
+    lease = dict(empty, **(read_json(state(request, "lock.json")) or {}))
+    return dict(lease, held=bool(lease["run"]) and lease["boot"] == boot_id() and lease["expires"] > uptime())
+
+
+def write_lease(request: Table, lease: Table) -> Table:
+    """`expires` is on the clock that nobody can set and that runs in suspend; `until` is only for people to read."""
+    ttl = request["ttl"]
+    lease = dict(lease, schema=1, boot=boot_id(), expires=uptime() + ttl, until=time.time() + ttl)
+    save(state(request, "lock.json"), lease)
+    return {"lease": lease, "epoch": lease["epoch"]}
+
+
+@contextlib.contextmanager
+def exclusive(request: Table) -> Iterator[None]:
+    """One at a time on this host: the folder is locked, since the file in it is replaced."""
+    folder = os.path.dirname(state(request, "lock.json"))
+    os.makedirs(folder, mode=0o755, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+# probe ---------------------------------------------------------------------------------------------------------------
+
+
+def probe(request: Table) -> Table:
+    """Try each connection from where it would come, all at once: a container's network namespace, or the host's."""
+    by_source: dict[str, Tables] = {}
+    for item in request["probes"]:
+        by_source.setdefault(item.get("from") or "", []).append(item)
+    pids = running(request["project"]) if any(by_source) else {}
+    with concurrent.futures.ThreadPoolExecutor(max(1, len(by_source))) as pool:
+        timeout = request.get("timeout", 2.0)
+        jobs = [pool.submit(from_inside, pids.get(name, 0), name, items, timeout) for name, items in by_source.items()]
+    return {"results": {key: value for job in jobs for key, value in job.result().items()}}
+
+
+def running(project: str) -> dict[str, int]:
+    docker = Docker()
+    found = {}
+    for item in containers(docker, project):
+        if item["pid"]:
+            found[item["service"]] = item["pid"]
+    return found
+
+
+def from_inside(pid: int, source: str, probes: Tables, timeout: float) -> dict[str, str]:
+    """In a child of its own, because a namespace is entered by a thread and never left."""
+    if source and not pid:
+        return {item["id"]: "no-container" for item in probes}
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            os.close(reader)
+            if pid:
+                enter(pid)
+            with os.fdopen(writer, "w") as out:
+                json.dump(attempt(probes, timeout), out)
+            status = 0
+        finally:
+            os._exit(status)
+    os.close(writer)
+    with os.fdopen(reader) as pipe:
+        text = pipe.read()
+    os.waitpid(child, 0)
+    return json.loads(text) if text else {item["id"]: "no-container" for item in probes}
+
+
+def enter(pid: int) -> None:
+    with open(f"/proc/{pid}/ns/net") as handle:
+        if ctypes.CDLL(None, use_errno=True).setns(handle.fileno(), CLONE_NEWNET) != 0:
+            raise OSError(ctypes.get_errno(), "setns")
+
+
+def attempt(probes: Tables, timeout: float) -> dict[str, str]:
+    results: dict[str, str] = {}
+    waiting: dict[int, Any] = {}
+    poll = select.poll()
+    for item in probes:
+        begin(item, results, waiting, poll)
+    deadline = time.monotonic() + timeout
+    while waiting and time.monotonic() < deadline:
+        for fd, _ in poll.poll(max(1, int((deadline - time.monotonic()) * 1000))):
+            item, sock = waiting.pop(fd)
+            poll.unregister(fd)
+            results[item["id"]] = verdict(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+            sock.close()
+    results.update({item["id"]: "timeout" for item, _ in waiting.values()})
+    return results
+
+
+def begin(item: Table, results: dict[str, str], waiting: dict[int, Any], poll: select.poll) -> None:
+    udp = item.get("protocol", "tcp") == "udp"
+    family = socket.AF_INET6 if ":" in item["address"] else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_DGRAM if udp else socket.SOCK_STREAM)
+    sock.setblocking(False)
+    code = sock.connect_ex((item["address"], item["port"]))
+    if udp and code == 0:  # only an answer or a refusal tells anything
+        sock.send(b"\n")
+    if code not in (0, errno.EINPROGRESS) or (code == 0 and not udp):
+        results[item["id"]] = verdict(code)
+        return
+    waiting[sock.fileno()] = (item, sock)
+    poll.register(sock, select.POLLIN if udp else select.POLLOUT)
+
+
+def verdict(code: int) -> str:
+    if code == 0:
+        return "open"
+    return {errno.ECONNREFUSED: "refused", errno.ETIMEDOUT: "timeout"}.get(code, "unreachable")
+
+
+# logs ----------------------------------------------------------------------------------------------------------------
+
+
+def logs(request: Table) -> Table:
+    """The last lines of each of a service's containers."""
+    docker, found = Docker(), {}
+    for item in docker.containers(request["project"], request["service"]):
+        query = {"stdout": "1", "stderr": "1", "tail": str(request.get("lines", 20))}
+        body = docker.raw(f"/containers/{item['Id']}/logs", **query)
+        found[item["Names"][0].lstrip("/")] = demultiplex(body).decode("utf-8", "replace").splitlines()
+    return {"logs": found}
+
+
+def demultiplex(body: bytes) -> bytes:
+    """Docker frames a log without a terminal: stream, three zeros, size, bytes (Engine API, ContainerAttach)."""
+    parts, at = [], 0
+    while at + 8 <= len(body) and body[at] < 3 and body[at + 1 : at + 4] == b"\0\0\0":
+        size = struct.unpack(">I", body[at + 4 : at + 8])[0]
+        parts.append(body[at + 8 : at + 8 + size])
+        at += 8 + size
+    return b"".join(parts) + body[at:]
+
+
+# small things --------------------------------------------------------------------------------------------------------
+
+
+def state(request: Table, *names: str) -> str:
+    return os.path.join(request.get("root", "") + "/var/lib/deployctl", request["project"], *names)
+
+
+def etc(request: Table, *names: str) -> str:
+    return os.path.join(request.get("root", "") + "/etc/deployctl", *names)
+
+
+def read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def read_json(path: str) -> Any:
+    text = read(path)
+    try:
+        return json.loads(text) if text else None
+    except ValueError as problem:
+        raise Refusal("damaged", f"{path} is not JSON: {problem}") from problem
+
+
+def save(path: str, value: object) -> None:
+    """Whole or not at all, and on the disk before it counts."""
+    with open(path + ".new", "w", encoding="utf-8") as file:
+        json.dump(value, file, indent=1, sort_keys=True)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(path + ".new", path)
+
+
+def boot_id() -> str:
+    return read("/proc/sys/kernel/random/boot_id").strip()
+
+
+def uptime() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def free(path: str) -> int:
+    try:
+        found = os.statvfs(path)
+    except OSError:
+        return 0
+    return found.f_bavail * found.f_frsize
+
+
+VERBS = {"facts": facts, "lock": lock, "renew": renew, "unlock": unlock, "probe": probe, "logs": logs}
+
+
+def answer(request: Table) -> None:
+    """Run one verb and print its answer. Nothing escapes as a traceback."""
+    try:
+        reply = dict(VERBS[request["verb"]](request), ok=True)
+    except Refusal as refusal:
+        reply = refusal.answer
+    except Exception as problem:  # noqa: BLE001 - the boundary: the caller gets words, whatever went wrong
+        reply = {"ok": False, "error": "agent", "message": f"{type(problem).__name__}: {problem}"}
+    sys.stdout.write("\n" + json.dumps(reply) + "\n")
+    sys.stdout.flush()
