@@ -1,5 +1,7 @@
 """What compose.yaml says: loaded by Compose's own binary, typed, validated."""
 
+from .files import project_files, prove_complete
+from .load import image_name, load
 from .model import ANY, Flow, Port, Release, Service
 from .problems import ComposeMissing, ComposeRefused, Problem, ReleaseInvalid
 from .schema import ReleaseSpec, SecretSpec, ServiceSpec
@@ -17,4 +19,8 @@ __all__ = [
     "SecretSpec",
     "Service",
     "ServiceSpec",
+    "image_name",
+    "load",
+    "project_files",
+    "prove_complete",
 ]

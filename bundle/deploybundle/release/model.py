@@ -25,7 +25,7 @@ class Port:
 
 @dataclass(frozen=True, order=True)
 class Flow:
-    """One permitted connection. `source` and `target` are services, or names that the client's networks and externals answer."""
+    """One permitted connection. `source` and `target` are services, or names that client.yml answers."""
 
     source: str
     target: str
@@ -37,8 +37,8 @@ class Flow:
 class Service:
     """A service: its image, what deployctl is told of it, and its part of Compose's normalised model.
 
-    `ports` are those it is known to listen on; `published` maps container ports to fixed host ports; `volumes` says that
-    named volumes hold its state. In `compose` a dollar sign is doubled, as Compose writes it.
+    `ports` are those it is known to listen on; `published` maps container ports to fixed host ports; `volumes` says
+    that named volumes hold its state. In `compose` and `spec` a dollar sign is doubled, as Compose writes it.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Service:
 
 @dataclass(frozen=True)
 class Release:
-    """One version of a product. `settings` maps each variable of the Compose files to its default, None where it has none."""
+    """One version of a product. `settings` maps each variable of the Compose files to its default, None where none."""
 
     name: str
     version: str

@@ -11,6 +11,7 @@ Protocol = Literal["tcp", "udp"]
 Target = Literal["debian-12", "debian-13"]
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 TO = re.compile(r"(?P<name>[a-zA-Z0-9][a-zA-Z0-9_.-]*):(?P<port>[0-9]{1,5})(?:/(?P<protocol>tcp|udp))?")
+VERSION = r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$"
 DURATION = re.compile(r"(?:[0-9]+(?:ms|s|m|h))+")
 
 
@@ -74,7 +75,7 @@ class ServiceSpec(_Strict):
 class ReleaseSpec(_Strict):
     """`x-deployctl` at the top of compose.yaml."""
 
-    version: Annotated[StrictStr | None, Field(examples=["1.1.0"], pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$")] = None
+    version: Annotated[StrictStr | None, Field(examples=["1.1.0"], pattern=VERSION)] = None
     targets: list[Target] = ["debian-12", "debian-13"]
     config: Annotated[StrictStr | None, Field(description="folder of templates", examples=["config/"])] = None
     flows: list[FlowSpec] = []
