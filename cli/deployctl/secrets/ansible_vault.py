@@ -86,7 +86,9 @@ class AnsibleVault:
 
 def _refusal(said: str, place: str) -> InputError:
     if "Decryption failed" in said or "no vault secrets" in said:
-        return WrongVaultPassword("the vault password does not open it", place=place, hint="--vault-password-file, or type it again")
+        return WrongVaultPassword(
+            "the vault password does not open it", place=place, hint="--vault-password-file, or type it again"
+        )
     return VaultInvalid(f"Ansible Vault says: {' '.join(said.split())}", place=place)
 
 

@@ -1,0 +1,71 @@
+"""/etc/deployctl/README: for the administrator of a host who has to live with us, and without us."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from deploybundle.release import Release
+from deployctl.desired.flows import SiteFlows
+from deployctl.desired.paths import STATE, network_file, project_folder
+from deployctl.site import Host, Site
+
+
+def host_readme(host: Host, release: Release, site: Site, model: Mapping[str, Any], flows: SiteFlows) -> str:
+    """The text, in plain words, with the commands that need nothing of ours."""
+    folder = project_folder(release.name)
+    lines = [
+        f"This host, {host.name}, runs a part of {release.name}. deployctl put it here, for {site.client.title or site.name}.",
+        "You need nothing of deployctl to live with it: it is an ordinary Docker Compose project.",
+        "",
+        "WHAT RUNS",
+        *_services(model),
+        "",
+        "LOOK, STOP, START (as root)",
+        f"  cd {folder}",
+        "  docker compose ps                 what runs, and whether it is healthy",
+        "  docker compose logs --tail 50     what it says",
+        "  docker compose stop               stop all of it; the data stay",
+        "  docker compose up -d              start all of it; changes nothing that runs already",
+        "  It starts by itself when the machine starts.",
+        "",
+        "WHERE ITS DATA LIE",
+        *_volumes(model),
+        f"  Secrets: {STATE}/{release.name}/secrets (root only; each service sees its own)",
+        f"  What is installed: {STATE}/{release.name}/record.json",
+        "",
+        "WHO MAY CONNECT",
+        *_flows(flows),
+        f"  All else is refused by one nftables table of ours, in {network_file(release.name)}.",
+        f"  Look:           nft list table inet {table(release.name)}",
+        "  It is loaded by deployctl-network.service, before Docker. Your own rules are not touched.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def table(project: str) -> str:
+    """The name of a project's nftables table."""
+    return "deployctl_" + "".join(char if char.isalnum() else "_" for char in project)
+
+
+def _services(model: Mapping[str, Any]) -> list[str]:
+    services = {name: part for name, part in model["services"].items() if "profiles" not in part}
+    width = max(map(len, services), default=0)
+    return [f"  {name:<{width}}  {part['image']}" for name, part in services.items()]
+
+
+def _volumes(model: Mapping[str, Any]) -> list[str]:
+    volumes = [part.get("name", name) for name, part in (model.get("volumes") or {}).items()]
+    return [f"  Docker volume {name} (docker volume inspect {name})" for name in volumes] or [
+        "  It keeps no data on this host."
+    ]
+
+
+def _flows(flows: SiteFlows) -> Iterable[str]:
+    for arriving in flows.arriving:
+        yield f"  in:   {arriving.origin} ({', '.join(arriving.sources)}) to {arriving.target}, port {arriving.host_port}"
+    for local in flows.local:
+        yield f"  here: {local.source} to {local.target}, port {local.port}"
+    for leaving in flows.leaving:
+        yield f"  out:  {leaving.source} to {leaving.target} at {leaving.to} ({leaving.address}), port {leaving.port}"
