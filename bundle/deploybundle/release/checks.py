@@ -39,9 +39,7 @@ def _user(service: Mapping[str, Any], place: str, _project: Path) -> Iterator[Pr
     if service.get("secrets") and not NUMERIC_USER.fullmatch(str(user or "")):
         got = f'got "{user}"' if user else "and none is set"
         hint = 'add the number that the image runs as, such as `user: "10001"`'
-        yield Problem(
-            f"{place}.user", f"a service with secrets needs a numeric user, who alone may read them; {got}", hint
-        )
+        yield Problem(f"{place}.user", f"a service with secrets needs a numeric user, who alone may read them; {got}", hint)
 
 
 def _binds(service: Mapping[str, Any], place: str, project: Path) -> Iterator[Problem]:
@@ -68,9 +66,7 @@ def _published(service: Mapping[str, Any], place: str, _project: Path) -> Iterat
 def _volumes_from(service: Mapping[str, Any], place: str, _project: Path) -> Iterator[Problem]:
     for key in ("volumes_from", "external_links"):
         if service.get(key):
-            yield Problem(
-                f"{place}.{key}", "refused: it ties the service to a container of one host", "use a named volume"
-            )
+            yield Problem(f"{place}.{key}", "refused: it ties the service to a container of one host", "use a named volume")
 
 
 SERVICE_CHECKS: tuple[Check, ...] = (_network_mode, _privileged, _user, _binds, _published, _volumes_from)

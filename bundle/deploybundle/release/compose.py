@@ -97,9 +97,7 @@ def _default_file(project_dir: Path) -> str:
     raise ComposeMissing("no compose.yaml here", place=str(project_dir), hint="name the project's folder, or its files")
 
 
-def compose(
-    project_dir: Path, binary: Path, files: Sequence[str], environment: Mapping[str, str], name: str | None
-) -> Compose:
+def compose(project_dir: Path, binary: Path, files: Sequence[str], environment: Mapping[str, str], name: str | None) -> Compose:
     """The reader of one project; raises ComposeMissing when there is no file or no binary."""
     if not binary.is_file():
         raise ComposeMissing("no Compose binary", place=str(binary), hint="install the docker-compose plugin")

@@ -39,7 +39,11 @@ def project_files(
         *_below(project / (release.config_dir or "."), release),
     ]
     hidden = _secret_files(release)
-    chosen = {path for path in map(_plainly, wanted) if path not in hidden and not _rendered(path)}
+    chosen = {
+        path
+        for path in map(_plainly, wanted)
+        if not _rendered(path) and not any(path.is_relative_to(secret) for secret in hidden)
+    }
     problems += [_outside(path, project) for path in sorted(chosen) if not _inside(path, project)]
     if problems:
         raise ReleaseInvalid(list(dict.fromkeys(problems)))
@@ -63,10 +67,7 @@ def prove_complete(
     if different:
         hint = "a file outside the project, or a .env, is read on this machine only"
         raise ReleaseInvalid(
-            [
-                Problem(f"{release.compose_files[0]}: {key}", "reads otherwise from the bundle", hint)
-                for key in different
-            ]
+            [Problem(f"{release.compose_files[0]}: {key}", "reads otherwise from the bundle", hint) for key in different]
         )
 
 

@@ -197,9 +197,7 @@ def _secret_problems(spec: ReleaseSpec, services: Mapping[str, Service], top: st
 
 def _secrets(spec: ReleaseSpec, services: Mapping[str, Service]) -> dict[str, SecretSpec]:
     used = dict.fromkeys(name for service in services.values() for name in service.secrets)
-    return {
-        name: spec.secrets.get(name) or SecretSpec() for name in [*spec.secrets, *(used.keys() - spec.secrets.keys())]
-    }
+    return {name: spec.secrets.get(name) or SecretSpec() for name in [*spec.secrets, *(used.keys() - spec.secrets.keys())]}
 
 
 def _common_tag(services: Mapping[str, Service], read: _Read) -> str | None:

@@ -38,9 +38,7 @@ def published(service: Mapping[str, Any]) -> dict[Port, int]:
 def reachable(service: Mapping[str, Any]) -> tuple[Port, ...]:
     """Ports that are published, with a fixed host port, for others than the machine itself."""
     entries = service.get("ports") or []
-    return tuple(
-        dict.fromkeys(_port(e) for e in entries if str(e.get("published", "")).isdigit() and not _is_loopback(e))
-    )
+    return tuple(dict.fromkeys(_port(e) for e in entries if str(e.get("published", "")).isdigit() and not _is_loopback(e)))
 
 
 def _port(entry: Mapping[str, Any]) -> Port:

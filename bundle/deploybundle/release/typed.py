@@ -39,9 +39,7 @@ def _problem(model: type[BaseModel], detail: Mapping[str, Any], value: Any, plac
             known = [word.strip("' ") for word in detail["ctx"]["expected"].replace(" or ", ",").split(",")]
             return Problem(where, f'unknown value "{detail["input"]}"', did_you_mean(str(detail["input"]), known))
         case kind if kind in _EXPECTED:
-            return Problem(
-                where, f"expected {_EXPECTED[kind]}, got {_got(detail['input'])}", _quote(kind, detail["input"])
-            )
+            return Problem(where, f"expected {_EXPECTED[kind]}, got {_got(detail['input'])}", _quote(kind, detail["input"]))
         case _:
             return Problem(where, detail["msg"].removeprefix("Value error, "))
 

@@ -1,0 +1,75 @@
+"""A `docker save` archive, read as it streams: it may be larger than memory and disk, and its manifest comes last.
+
+Engines before 25 write `<id>/layer.tar` (a layer again as a symlink) and `<config>.json`; from 25 on an OCI layout whose
+blobs stand in the order of their digests, so each shows only by its first bytes what it is; with the containerd store
+layers may be compressed.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import re
+import tarfile
+from collections.abc import Iterator
+from typing import BinaryIO, cast
+
+import zstandard
+
+from .images import Config, Exported, ExportFailed, Layer
+
+_OLD_CONFIG = re.compile(r"([0-9a-f]{64})\.json")
+_BLOB = re.compile(r"blobs/sha256/([0-9a-f]{64})")
+_JSON_LIMIT = 16 << 20
+_BUFFER = 1 << 20
+
+
+def read_archive(stream: BinaryIO) -> Iterator[Exported]:
+    """Layers and configs in stream order. Raises ExportFailed when the stream ends before its manifest."""
+    complete = False
+    try:
+        with tarfile.open(fileobj=stream, mode="r|", bufsize=_BUFFER) as archive:
+            for member in archive:
+                complete = complete or member.name == "manifest.json"
+                yield from _part(archive, member)
+    except (tarfile.TarError, EOFError, zstandard.ZstdError) as error:
+        raise ExportFailed(f"the archive breaks off: {error}", place="Docker") from error
+    if not complete:
+        raise ExportFailed("the archive ends before its manifest", place="Docker", hint="look at the daemon's log")
+
+
+def _part(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[Exported]:
+    content = archive.extractfile(member) if member.isreg() else None
+    if content is None:
+        return
+    if member.name.endswith("/layer.tar"):
+        yield Layer(cast(BinaryIO, content), member.size)
+    elif _OLD_CONFIG.fullmatch(member.name):
+        yield _config(content.read(_JSON_LIMIT))
+    elif _BLOB.fullmatch(member.name):
+        yield from _blob(io.BufferedReader(cast(io.RawIOBase, content), 1024), member.size)
+
+
+def _blob(content: io.BufferedReader, size: int) -> Iterator[Exported]:
+    head = content.peek(512)
+    if head.startswith(b"\x1f\x8b"):
+        yield Layer(cast(BinaryIO, gzip.GzipFile(fileobj=content)), None)
+    elif head.startswith(b"\x28\xb5\x2f\xfd"):
+        reader = zstandard.ZstdDecompressor().stream_reader(content, read_across_frames=True)
+        yield Layer(cast(BinaryIO, reader), None)
+    elif _is_json(head, size):
+        text = content.read(_JSON_LIMIT)
+        if "rootfs" in json.loads(text):
+            yield _config(text)
+    else:
+        yield Layer(cast(BinaryIO, content), size)
+
+
+def _is_json(head: bytes, size: int) -> bool:
+    return head.startswith(b"{") and head[257:262] != b"ustar" and size <= _JSON_LIMIT
+
+
+def _config(content: bytes) -> Config:
+    return Config("sha256:" + hashlib.sha256(content).hexdigest(), content)

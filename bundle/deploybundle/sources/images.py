@@ -1,0 +1,77 @@
+"""Images without a registry: what a source of them answers. `DockerImages` is one; tests have another, in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO, Protocol
+
+from deploybundle.errors import InputError
+from deploybundle.release import Port
+
+
+@dataclass(frozen=True)
+class ImageInfo:
+    """An image as the engine knows it. An image is its config's digest with its diffIDs; `size` is the engine's own word."""
+
+    ref: str
+    config_digest: str
+    diff_ids: tuple[str, ...]
+    size: int
+    exposed: tuple[Port, ...] = ()
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer's raw tar. Its diffID is not known before it is read; `size` is None where the engine had it compressed."""
+
+    stream: BinaryIO
+    size: int | None
+
+
+@dataclass(frozen=True)
+class Config:
+    """An image's config, which lists its diffIDs."""
+
+    digest: str
+    content: bytes
+
+
+Exported = Layer | Config
+
+
+class ImageSource(Protocol):
+    """Where images come from."""
+
+    def inspect(self, refs: Sequence[str], *, used_by: Mapping[str, Sequence[str]] | None = None) -> list[ImageInfo]:
+        """Facts of each image; raises ImageMissing with all that are not there. `used_by`: image to its services."""
+
+    def export(self, refs: Sequence[str]) -> Iterator[Exported]:
+        """All layers and configs of the images, each layer once where the engine allows, in the engine's order.
+
+        A layer's stream ends when the next part is asked for. Raises ExportFailed when the engine breaks off.
+        """
+
+
+class ImageMissing(InputError):
+    """Images that compose.yaml names are not on this machine; `refs` are their names."""
+
+    code = "image-missing"
+
+    def __init__(self, refs: Sequence[str], used_by: Mapping[str, Sequence[str]]) -> None:
+        self.refs = tuple(refs)
+        lines = [f"{ref} (service {', '.join(used_by[ref])})" if used_by.get(ref) else ref for ref in refs]
+        hint = "build them with `docker compose build`, or `docker pull` or `docker load` them first"
+        super().__init__(f"no such image: {'; '.join(lines)}", place="Docker", hint=hint)
+
+
+class DaemonUnreachable(InputError):
+    """Docker's daemon on this machine does not answer."""
+
+    code = "docker-unreachable"
+
+
+class ExportFailed(InputError):
+    """Docker broke off while it exported images."""
+
+    code = "export-failed"
