@@ -1,5 +1,6 @@
 """The HTTP service."""
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -35,7 +36,7 @@ class Parts:
 
 
 def make_parts(settings: Settings) -> Parts:
-    engine, redis = database.engine(settings, "collector-api"), queue.connect(settings)
+    engine, redis = database.engine(settings, "collector-api", 10), queue.connect(settings)
     timeout = settings.dependency_timeout_seconds
     probes = {
         "postgres": health.Probe(health.database_check(engine), timeout),
@@ -58,7 +59,7 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         parts = app.state.parts = make_parts(settings)
         if settings.migrate_on_start:
-            await migrate.upgrade(parts.engine, settings.lock_timeout_ms, settings.database_wait_seconds)
+            await migrate.upgrade_with(settings)
         yield
         await parts.redis.aclose()
         await parts.engine.dispose()
@@ -102,7 +103,7 @@ async def trigger(body: JobRequest, parts: PartsDep, response: Response) -> JobA
         raise Problem(HTTPStatus.NOT_IMPLEMENTED, "source-type-not-implemented", detail)
     check_folder(body.config.path, parts.settings)
     job = await jobs.create(parts.engine, body.source_type, body.config.model_dump())
-    await enqueue(parts.redis, job)
+    await enqueue(parts, job)
     response.headers["Location"] = status_url = url("status", job.id)
     return JobAccepted(job_id=job.id, status=State(job.state), status_url=status_url, result_url=url("result", job.id))
 
@@ -118,10 +119,11 @@ def url(what: str, job_id: uuid.UUID) -> str:
     return f"/api/v1/jobs/{what}/{job_id}"
 
 
-async def enqueue(redis: Redis, job: Job) -> None:
+async def enqueue(parts: Parts, job: Job) -> None:
     """The job is safe in PostgreSQL already: without Redis it waits until a worker finds it there."""
     try:
-        await queue.put(redis, job.id)
+        async with asyncio.timeout(parts.settings.dependency_timeout_seconds):
+            await queue.put(parts.redis, job.id)
     except (RedisError, OSError, TimeoutError) as error:
         log.warning("not put into the queue; a worker will find the job later", job_id=job.id, error=str(error))
 

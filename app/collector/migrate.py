@@ -12,7 +12,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from collector import logs
+from collector import database, logs
+from collector.settings import Settings
 
 ADVISORY_LOCK = 0x636F6C6C  # "coll": two upgrades at once wait for each other instead of racing
 log = logs.get("collector.migrate")
@@ -53,6 +54,14 @@ async def schema_is_usable(engine: AsyncEngine) -> bool:
     async with engine.connect() as connection:
         current = await connection.run_sync(revision)
     return is_usable(current, known_revisions(), head())
+
+
+async def upgrade_with(settings: Settings) -> Outcome:
+    engine = database.engine(settings, "collector-db", None)
+    try:
+        return await upgrade(engine, settings.lock_timeout_ms, settings.database_wait_seconds)
+    finally:
+        await engine.dispose()
 
 
 async def upgrade(engine: AsyncEngine, lock_timeout_ms: int, wait_seconds: int) -> Outcome:

@@ -9,7 +9,6 @@ from typing import Any
 import asyncpg
 import uvicorn
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from collector import api as http
 from collector import database, logs, migrate, worker
@@ -51,15 +50,11 @@ def db(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 async def upgrade(settings: Settings) -> dict[str, Any]:
-    engine = database.engine(settings, "collector-db")
-    try:
-        return asdict(await migrate.upgrade(engine, settings.lock_timeout_ms, settings.database_wait_seconds))
-    finally:
-        await engine.dispose()
+    return asdict(await migrate.upgrade_with(settings))
 
 
 async def current(settings: Settings) -> dict[str, Any]:
-    engine: AsyncEngine = database.engine(settings, "collector-db")
+    engine = database.engine(settings, "collector-db", 10)
     try:
         async with engine.connect() as connection:
             return {"current": await connection.run_sync(migrate.revision), "newest": migrate.head()}

@@ -166,7 +166,7 @@ def stop_on_signals(stopping: asyncio.Event) -> None:
 async def main(settings: Settings) -> None:
     stopping = asyncio.Event()
     stop_on_signals(stopping)
-    engine, redis = database.engine(settings, "collector-worker"), queue.connect(settings)
+    engine, redis = database.engine(settings, "collector-worker", 60), queue.connect(settings)
     worker = Worker(settings, engine, redis, f"{socket.gethostname()}-{os.getpid()}", stopping)
     log.info("worker started", worker=worker.name, version=settings.version)
     try:
