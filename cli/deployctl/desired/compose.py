@@ -52,18 +52,14 @@ def host_services(
 
 def migration_service(model: Model, command: list[str], net: ServiceNet, service: str) -> Model:
     """The one-shot that migrates a service's data: its image, secrets and network, never started by `up`."""
-    oneshot = {
-        key: value for key, value in copy.deepcopy(model).items() if key not in ("healthcheck", "container_name")
-    }
+    oneshot = {key: value for key, value in copy.deepcopy(model).items() if key not in ("healthcheck", "container_name")}
     oneshot |= {"command": [part.replace("$", "$$") for part in command], "restart": "no", "profiles": [MIGRATE]}
     oneshot["networks"] = {service: {"ipv4_address": str(net.oneshot)}}
     oneshot["healthcheck"] = {"disable": True}
     return oneshot
 
 
-def project_model(
-    release: Release, models: Mapping[str, Model], nets: Mapping[str, ServiceNet], project_dir: str
-) -> Model:
+def project_model(release: Release, models: Mapping[str, Model], nets: Mapping[str, ServiceNet], project_dir: str) -> Model:
     """The whole Compose model of one host."""
     used = _used(models)
     model: Model = {"name": release.name, "services": dict(models)}
@@ -83,13 +79,9 @@ def mounted(model: Model, release: Release) -> Iterator[str]:
             yield str(volume["source"])
 
 
-def _service(
-    release: Release, name: str, here: list[str], net: ServiceNet, client: ClientSettings, project_dir: str
-) -> Model:
+def _service(release: Release, name: str, here: list[str], net: ServiceNet, client: ClientSettings, project_dir: str) -> Model:
     original = release.services[name].compose
-    model = {
-        key: copy.deepcopy(value) for key, value in original.items() if key not in DROPPED and not key.startswith("x-")
-    }
+    model = {key: copy.deepcopy(value) for key, value in original.items() if key not in DROPPED and not key.startswith("x-")}
     model["pull_policy"] = "never"
     model.setdefault("restart", "unless-stopped")
     model["logging"] = _rotating(model.get("logging"))
@@ -190,8 +182,6 @@ def _used(models: Mapping[str, Model]) -> dict[str, set[str]]:
     used: dict[str, set[str]] = {"networks": set(), "volumes": set(), "configs": set()}
     for model in models.values():
         used["networks"] |= set(model.get("networks") or {})
-        used["volumes"] |= {
-            v["source"] for v in model.get("volumes") or [] if v.get("type") == "volume" and v.get("source")
-        }
+        used["volumes"] |= {v["source"] for v in model.get("volumes") or [] if v.get("type") == "volume" and v.get("source")}
         used["configs"] |= {config["source"] for config in model.get("configs") or []}
     return used

@@ -67,9 +67,7 @@ def _element(address: str, port: int, net: ServiceNet, to: Port) -> str:
 
 
 def _dnat() -> list[str]:
-    return [
-        f"meta l4proto {protocol} dnat ip to ip daddr . {protocol} dport map @live_{protocol}" for protocol in PROTOCOLS
-    ]
+    return [f"meta l4proto {protocol} dnat ip to ip daddr . {protocol} dport map @live_{protocol}" for protocol in PROTOCOLS]
 
 
 def _masquerade(ours: str, nets: Mapping[str, ServiceNet]) -> list[str]:
@@ -105,9 +103,7 @@ def _local_rule(flow: Local, nets: Mapping[str, ServiceNet]) -> str:
 
 
 def _leaving_rule(flow: Leaving, nets: Mapping[str, ServiceNet]) -> str:
-    return _allow(
-        f'iifname "{nets[flow.source].bridge}" ip daddr {flow.address} {flow.port.protocol} dport {flow.port.port}'
-    )
+    return _allow(f'iifname "{nets[flow.source].bridge}" ip daddr {flow.address} {flow.port.protocol} dport {flow.port.port}')
 
 
 def _to_ours(host: Host, flows: SiteFlows, nets: Mapping[str, ServiceNet]) -> list[str]:

@@ -66,9 +66,7 @@ def _named(said: str | list[str], site: Site, place: str) -> tuple[Host, ...]:
         hosts = [site.hosts[name]] if name in site.hosts else site.segments.get(name, [])
         if not hosts:
             known = [*_segments(site), *(host.name for host in site.targets)]
-            raise NotPlaced(
-                f'neither a segment nor a host is called "{name}"; {did_you_mean(name, known)}', place=place
-            )
+            raise NotPlaced(f'neither a segment nor a host is called "{name}"; {did_you_mean(name, known)}', place=place)
         if any(host.segment == MANAGEMENT for host in hosts):
             raise NotPlaced("the management segment runs no service", place=place)
         found += [host for host in hosts if host not in found]

@@ -37,9 +37,7 @@ def _probe(source: str, target: str, address: str, port: int, protocol: str, is_
     return Probe(f"{source}>{address}:{port}/{protocol}", source, target, address, port, protocol, is_open, why)
 
 
-def _allowed(
-    source: str, flows: SiteFlows, nets: Mapping[str, ServiceNet]
-) -> Iterator[tuple[str, int, str, tuple[str, str]]]:
+def _allowed(source: str, flows: SiteFlows, nets: Mapping[str, ServiceNet]) -> Iterator[tuple[str, int, str, tuple[str, str]]]:
     """What a service may reach; UDP is left out, since silence says nothing there."""
     for local in flows.local:
         if local.source == source and local.port.protocol == "tcp":

@@ -46,9 +46,7 @@ class Endpoint:
 class SiteView:
     """`site` in a template."""
 
-    def __init__(
-        self, release: Release, site: Site, placed: Placement, nets: Mapping[str, ServiceNet], at: Host
-    ) -> None:
+    def __init__(self, release: Release, site: Site, placed: Placement, nets: Mapping[str, ServiceNet], at: Host) -> None:
         self.name, self.title = site.name, site.client.title
         self.__release, self.__site, self.__placed, self.__nets, self.__at = release, site, placed, nets, at
 

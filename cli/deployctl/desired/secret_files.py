@@ -42,24 +42,18 @@ def secret_targets(release: Release, service: str) -> dict[str, str]:
         target = (name if isinstance(use, str) else use.get("target") or name).removeprefix("/run/secrets/")
         if "/" in target:
             place = f"services.{service}.secrets"
-            raise SecretTarget(
-                f'target "{target}" lies outside /run/secrets', place=place, hint="give a plain file name"
-            )
+            raise SecretTarget(f'target "{target}" lies outside /run/secrets', place=place, hint="give a plain file name")
         found[target] = name
     return found
 
 
-def secret_files(
-    release: Release, service: str, secrets: Mapping[str, Secret], client: str
-) -> tuple[dict[str, File], str]:
+def secret_files(release: Release, service: str, secrets: Mapping[str, Secret], client: str) -> tuple[dict[str, File], str]:
     """The files of one service's secrets, and their version."""
     targets = secret_targets(release, service)
     if not targets:
         return {}, ""
     folder, (uid, gid) = secrets_folder(release.name, service), _owner(release.services[service].user)
-    version = secret_version(
-        {target: secrets[name] for target, name in targets.items()}, f"{client}/{release.name}/{service}"
-    )
+    version = secret_version({target: secrets[name] for target, name in targets.items()}, f"{client}/{release.name}/{service}")
     files = {f"{folder}/..data": File(link=f"..{version}")}
     for target, name in targets.items():
         content = secrets[name].reveal().encode()

@@ -28,9 +28,7 @@ from deployctl.desired.waves import waves
 from deployctl.site import Host, Site
 
 HASH_LABEL = "dev.deployctl.hash"
-HEADER = (
-    "# Written by deployctl for {host}: {name} {version} at {client}. `docker compose up -d` here changes nothing.\n"
-)
+HEADER = "# Written by deployctl for {host}: {name} {version} at {client}. `docker compose up -d` here changes nothing.\n"
 
 
 class MountMissing(InputError):
@@ -88,9 +86,7 @@ def _entrances(context: Context) -> list[str]:
     """The addresses that networks outside may use."""
     outside = set(context.site.client.networks) | {"any"}
     return sorted(
-        f"{context.site.hosts[flow.host].address}:{flow.host_port}"
-        for flow in context.flows.arriving
-        if flow.origin in outside
+        f"{context.site.hosts[flow.host].address}:{flow.host_port}" for flow in context.flows.arriving if flow.origin in outside
     )
 
 
@@ -196,9 +192,7 @@ def _rendered(host: Host, context: Context) -> dict[str, File]:
     return files
 
 
-def _label(
-    models: Mapping[str, Model], files: Mapping[str, File], versions: Mapping[str, str], context: Context
-) -> None:
+def _label(models: Mapping[str, Model], files: Mapping[str, File], versions: Mapping[str, str], context: Context) -> None:
     """Give each service a label that changes with all that its container is made from."""
     for name, model in models.items():
         paths = [*mounted(model, context.release), *_config_paths(model, context)]

@@ -117,9 +117,7 @@ def read_client(path: Path) -> ClientSettings:
     try:
         settings = ClientSettings.model_validate(content)
     except ValidationError as error:
-        raise ClientInvalid(
-            "\n".join(_problems(error, path, tree)), hint="`deployctl client new` shows all keys"
-        ) from None
+        raise ClientInvalid("\n".join(_problems(error, path, tree)), hint="`deployctl client new` shows all keys") from None
     return _with_big_pool(settings, path)
 
 

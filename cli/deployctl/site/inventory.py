@@ -110,6 +110,4 @@ def _check_segments(site: Site, client: ClientSettings) -> None:
     unknown = [name for name in client.segments if name not in site.segments]
     if unknown:
         place = f"{site.folder / 'group_vars/all/client.yml'}: segments.{unknown[0]}"
-        raise InventoryInvalid(
-            "no host stands in that segment", place=place, hint=did_you_mean(unknown[0], site.segments)
-        )
+        raise InventoryInvalid("no host stands in that segment", place=place, hint=did_you_mean(unknown[0], site.segments))

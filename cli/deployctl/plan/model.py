@@ -1,0 +1,73 @@
+"""A plan as values: what would change on each host, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Encoding = Literal["raw", "zstd"]
+
+
+@dataclass(frozen=True)
+class ImageStep:
+    """One image that a host lacks: `missing` are the numbers of the layers to send; `size` is exact, in bytes on the wire."""
+
+    ref: str
+    tag: str
+    config: str
+    missing: tuple[int, ...]
+    size: int
+    unpacked: int
+
+
+@dataclass(frozen=True)
+class HostPlan:
+    """The steps of one host. `services` says for each service to start in which wave and why."""
+
+    name: str
+    encoding: Encoding
+    images: tuple[ImageStep, ...]
+    write: tuple[str, ...]
+    remove: tuple[str, ...]
+    network: bool
+    services: Mapping[str, str]
+    waves: Mapping[int, tuple[str, ...]]
+    stop: tuple[str, ...]
+    migrate: tuple[tuple[int, str], ...]
+    first: bool
+    record: Mapping[str, Any]
+    recorded: bool
+
+    @property
+    def size(self) -> int:
+        """Bytes of images to send."""
+        return sum(step.size for step in self.images)
+
+    @property
+    def changes(self) -> bool:
+        """Whether anything at all is to be done."""
+        steps = (self.images, self.write, self.remove, self.network, self.services, self.stop, self.migrate)
+        return any(steps) or not self.recorded
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The whole site's steps."""
+
+    client: str
+    project: str
+    version: str
+    bundle: str
+    waves: int
+    hosts: Mapping[str, HostPlan]
+
+    @property
+    def changed(self) -> dict[str, HostPlan]:
+        """The hosts on which something is to be done."""
+        return {name: host for name, host in self.hosts.items() if host.changes}
+
+    @property
+    def size(self) -> int:
+        """Bytes of images to send, all hosts together."""
+        return sum(host.size for host in self.hosts.values())

@@ -1,0 +1,112 @@
+"""The plan: a pure function of what shall be and what is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from deploybundle.open import Image
+from deployctl.desired import HASH_LABEL, Desired, File, HostDesired, ServiceDesired
+from deployctl.desired.paths import network_file
+from deployctl.desired.system import LOADER, UNIT
+from deployctl.plan.images import encoding, image_steps
+from deployctl.plan.model import HostPlan, Plan
+from deployctl.plan.record import record, same_record
+
+Facts = Mapping[str, Any]
+Container = Mapping[str, Any]
+
+
+def plan(
+    desired: Desired, facts: Mapping[str, Facts], images: Mapping[str, Image], client: str, bundle: str, index_digest: str
+) -> Plan:
+    """What to do on each host so that it has what it shall have."""
+    migrating = _migrating(desired, facts)
+    hosts = {
+        name: _host(desired, host, facts[name], images, record(desired, host, client, index_digest), migrating)
+        for name, host in desired.hosts.items()
+    }
+    return Plan(client, desired.project, desired.version, bundle, desired.waves, hosts)
+
+
+def _host(
+    desired: Desired, host: HostDesired, facts: Facts, images: Mapping[str, Image],
+    shall_record: dict[str, Any], migrating: set[str],
+) -> HostPlan:  # fmt: skip
+    write = tuple(path for path, file in host.files.items() if not _same(file, facts["files"].get(path)))
+    services = dict(_services(host, facts))
+    return HostPlan(
+        name=host.name,
+        encoding=encoding(facts),
+        images=image_steps(host, images, facts),
+        write=write,
+        remove=tuple(sorted(set(facts["files"]) - set(host.files))),
+        network=_network(desired.project, write, facts),
+        services=services,
+        waves=_waves(host, services),
+        stop=tuple(sorted(_gone(host, desired, facts))),
+        migrate=tuple((m.wave, m.runs_as) for m in desired.migrations if m.host == host.name and m.service in migrating),
+        first=facts["record"] is None,
+        record=shall_record,
+        recorded=same_record(facts["record"], shall_record),
+    )
+
+
+def _same(file: File, found: Mapping[str, Any] | None) -> bool:
+    if found is None:
+        return False
+    if file.link is not None:
+        return found.get("link") == file.link
+    shall = (file.digest, file.mode, file.uid, file.gid)
+    return (found.get("sha256"), found.get("mode"), found.get("uid"), found.get("gid")) == shall
+
+
+def _network(project: str, write: tuple[str, ...], facts: Facts) -> bool:
+    """Load the table anew when its text or its loader changes, or when somebody took it away."""
+    return bool({network_file(project), UNIT, LOADER} & set(write)) or not facts.get("network", {}).get("loaded", True)
+
+
+def _services(host: HostDesired, facts: Facts) -> Iterator[tuple[str, str]]:
+    """The services to start or make again, each with the reason."""
+    running = {container["service"]: container for container in facts["containers"]}
+    for name, service in host.services.items():
+        reason = _reason(service, running.get(name))
+        if reason:
+            yield name, reason
+
+
+def _reason(service: ServiceDesired, container: Container | None) -> str:
+    if container is None:
+        return "new"
+    if container["labels"].get(HASH_LABEL) != service.hash:
+        return "changed image" if container["image"] != service.tag else "changed configuration"
+    return "" if container["state"] == "running" else f"is {container['state']}"
+
+
+def _waves(host: HostDesired, services: Mapping[str, str]) -> dict[int, tuple[str, ...]]:
+    waves: dict[int, list[str]] = {}
+    for name in services:
+        waves.setdefault(host.services[name].wave, []).append(name)
+    return {wave: tuple(sorted(names)) for wave, names in sorted(waves.items())}
+
+
+def _gone(host: HostDesired, desired: Desired, facts: Facts) -> set[str]:
+    """Services of this project that run here and shall not any more."""
+    oneshots = {migration.runs_as for migration in desired.migrations}
+    return {container["service"] for container in facts["containers"]} - set(host.services) - oneshots
+
+
+def _migrating(desired: Desired, facts: Mapping[str, Facts]) -> set[str]:
+    """The services whose data are migrated: those whose image is new on any host of theirs."""
+    return {
+        migration.service
+        for migration in desired.migrations
+        for host in desired.hosts.values()
+        if migration.service in host.services and _new_image(host.services[migration.service], facts[host.name])
+    }
+
+
+def _new_image(service: ServiceDesired, facts: Facts) -> bool:
+    """Whether the record of this host does not say this image: a run that failed has not been recorded, so it counts."""
+    before = (facts["record"] or {}).get("services", {}).get(service.name)
+    return before is None or before["config_digest"] != service.config_digest

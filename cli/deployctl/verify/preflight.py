@@ -1,0 +1,182 @@
+"""Preflight: everything that would stop an install, in one list, each with its remedy, before anything changes."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from deploybundle.errors import DeployctlError, SiteError
+from deploybundle.open import Image
+from deployctl.desired import Desired, HostDesired
+from deployctl.plan import SCHEMA, HostPlan, Plan
+
+Facts = Mapping[str, Any]
+ENGINE = (20, 10)
+COMPOSE = (2, 18)
+PYTHON = (3, 9)
+SKEW = 30.0
+"""Seconds that a host's clock may differ: certificates, tokens and logs still agree."""
+ROOM = 256 * 2**20
+"""Bytes that stay free beside what we write."""
+ARCHITECTURES = {"amd64": "x86_64", "arm64": "aarch64"}
+
+
+class PreflightFailed(SiteError):
+    """The site is not ready; `problems` holds each with its remedy."""
+
+    code = "preflight-failed"
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__(f"{len(problems)} to mend before anything changes:\n" + "\n".join(f"  {each}" for each in problems))
+        self.problems = tuple(problems)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is not ready: where, what, and the way out."""
+
+    host: str
+    message: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.host}: {self.message}" + (f"\n    → {self.remedy}" if self.remedy else "")
+
+
+def from_error(error: DeployctlError) -> Problem:
+    """A host that could not even be asked, as a problem of the same list."""
+    return Problem(error.place or "site", error.message, error.hint)
+
+
+def preflight(
+    desired: Desired, plan: Plan, facts: Mapping[str, Facts], images: Mapping[str, Image], pool: str, now: float
+) -> list[Problem]:
+    """All problems of the hosts that could be asked. `now` is the deploy node's clock, in seconds since the epoch."""
+    found: list[Problem] = []
+    for name, about in facts.items():
+        host, steps = desired.hosts[name], plan.hosts[name]
+        found += _engine(name, about)
+        found += _tools(name, about)
+        found += _architecture(host, about, images)
+        found += _space(steps, host, about)
+        found += _memory(host, about)
+        found += _ports(host, about)
+        found += _pool(name, about, pool, desired.project)
+        found += _clock(name, about, now)
+        found += _record(name, about, desired.project)
+    return found
+
+
+def _engine(name: str, facts: Facts) -> Iterator[Problem]:
+    docker = facts["docker"]
+    if docker["problem"]:
+        remedy = "install and start it: apt-get install docker.io docker-compose; systemctl enable --now docker"
+        yield Problem(name, f"no Docker engine: {docker['problem']}", remedy)
+    elif _version(docker["version"]) < ENGINE:
+        yield Problem(name, f"Docker {docker['version']} is too old; expected 20.10 or newer", "upgrade the engine")
+    if not facts["compose"]:
+        yield Problem(name, "no `docker compose`", "apt-get install docker-compose (Debian 13), or docker-compose-plugin")
+    elif _version(facts["compose"]) < COMPOSE:
+        yield Problem(name, f"Compose {facts['compose']} is too old; expected 2.18 or newer", "upgrade docker-compose")
+
+
+def _tools(name: str, facts: Facts) -> Iterator[Problem]:
+    if _version(facts["python"]) < PYTHON:
+        yield Problem(name, f"Python {facts['python']} is too old; expected 3.9 or newer", "upgrade python3")
+    for tool, found in facts.get("tools", {}).items():
+        if not found:
+            yield Problem(name, f"no {tool}, which isolation needs", f"apt-get install {tool}")
+
+
+def _architecture(host: HostDesired, facts: Facts, images: Mapping[str, Image]) -> Iterator[Problem]:
+    for ref in host.refs:
+        built = json.loads(images[ref].config).get("architecture", "")
+        if ARCHITECTURES.get(built, built) != facts["arch"]:
+            yield Problem(host.name, f"{ref} is for {built}, the host is {facts['arch']}", "build the bundle for this machine")
+
+
+def _space(steps: HostPlan, host: HostDesired, facts: Facts) -> Iterator[Problem]:
+    """The engine unpacks a load into its temporary folder and then applies it: twice the raw bytes of what is new."""
+    needed = 2 * sum(step.unpacked for step in steps.images) + ROOM
+    free = facts["free"]["docker"]
+    if steps.images and free < needed:
+        where = facts["docker"]["root_dir"] or "/var/lib"
+        yield Problem(
+            host.name, f"too little disk in {where}: {mib(free)} free, {mib(needed)} needed", f"free {mib(needed - free)} there"
+        )
+    wanted = sum(len(host.files[path].content) for path in steps.write) + 2**20
+    for folder in ("/etc", "/var/lib"):
+        if steps.write and facts["free"][folder] < wanted:
+            message = f"too little disk in {folder}: {mib(facts['free'][folder])} free, {mib(wanted)} needed"
+            yield Problem(host.name, message, f"free {mib(wanted)} there")
+
+
+def _memory(host: HostDesired, facts: Facts) -> Iterator[Problem]:
+    needed = sum(
+        _bytes(part.get("mem_limit") or _limit(part))
+        for name, part in host.compose["services"].items()
+        if name in host.services
+    )
+    if needed > facts["memory"]:
+        message = f"too little memory: {mib(facts['memory'])}, its services may use {mib(needed)}"
+        yield Problem(host.name, message, "give the machine more, or lower resources in client.yml")
+
+
+def _limit(part: Mapping[str, Any]) -> str:
+    limits = ((part.get("deploy") or {}).get("resources") or {}).get("limits") or {}
+    return str(limits.get("memory") or 0)
+
+
+def _bytes(text: Any) -> int:
+    """A size of the Compose file, in bytes: 512m, 1g, 1073741824."""
+    word = str(text).lower().rstrip("b")
+    factor = {"k": 2**10, "m": 2**20, "g": 2**30}.get(word[-1:], 1)
+    number = word.rstrip("kmg")
+    return int(float(number) * factor) if number else 0
+
+
+def _ports(host: HostDesired, facts: Facts) -> Iterator[Problem]:
+    taken = {(entry["protocol"], str(entry["port"])): entry["address"] for entry in facts["listening"]}
+    for protocol, ports in host.ports.items():
+        for port in ports:
+            if (protocol, port) in taken and not taken[protocol, port].startswith("127."):
+                message = f"port {port}/{protocol} is in use: something listens on {taken[protocol, port]}:{port}"
+                yield Problem(host.name, message, f"stop it (ss -lp 'sport = :{port}'), or choose another in client.yml: ports")
+
+
+def _pool(name: str, facts: Facts, pool: str, project: str) -> Iterator[Problem]:
+    """The client's networks must not lie in the pool; our own networks do."""
+    wanted = ipaddress.ip_network(pool)
+    own = {subnet for net in facts["networks"] if net["project"] == project for subnet in net["subnets"]}
+    for other in sorted({*facts["routes"], *(s for net in facts["networks"] for s in net["subnets"])} - own):
+        if ipaddress.ip_network(other, strict=False).overlaps(wanted):
+            yield Problem(name, f"{other} is in use there and lies in the pool {pool}", "choose another in client.yml: pool")
+
+
+def _clock(name: str, facts: Facts, now: float) -> Iterator[Problem]:
+    skew = facts["clock"] - now
+    if abs(skew) > SKEW:
+        word = "ahead of" if skew > 0 else "behind"
+        yield Problem(name, f"its clock is {abs(skew):.0f} s {word} this machine's", "set the clock of the one that is wrong")
+
+
+def _record(name: str, facts: Facts, project: str) -> Iterator[Problem]:
+    schema = (facts["record"] or {}).get("schema", SCHEMA)
+    if schema > SCHEMA:
+        message = f"its record of {project} has schema {schema}; this deployctl knows {SCHEMA}"
+        yield Problem(name, message, "use the deployctl of the newer bundle")
+
+
+def _version(text: str) -> tuple[int, ...]:
+    """The leading numbers of a version: 20.10.24+dfsg1 is (20, 10, 24)."""
+    found = re.match(r"[0-9]+(?:\.[0-9]+)*", text)
+    return tuple(int(part) for part in found[0].split(".")) if found else ()
+
+
+def mib(size: int) -> str:
+    """Bytes for people."""
+    return f"{size / 2**20:,.0f} MiB" if size >= 2**20 else f"{size / 2**10:,.0f} KiB"
