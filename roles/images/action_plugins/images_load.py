@@ -1,0 +1,98 @@
+"""Streams what a host lacks of its images into `docker load`, over an ssh of its own on the connection's master.
+
+Ansible's own transports would copy a file first; the tar is made while it is sent, out of the bundle, and lies nowhere.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+from deploybundle.errors import DeployctlError
+from deploybundle.open import Bundle, open_bundle
+from deploybundle.trust import load_trusted
+from deployctl.apply.events import emit
+from deployctl.hosts.ssh import ssh_command
+from deployctl.hosts.wire import loaded_ids, wire
+from deployctl.site import Host
+
+# `docker load` on a containerd store may print an error and still say success: so the image itself is asked for afterwards.
+LOAD = '[ "$(id -u)" = 0 ] || exec sudo -n sh -c "$0" sh "$1"; docker load -q >&2 && docker image inspect -f "{{.Id}}" "$1"'
+STEP = 4 << 20
+
+
+class ActionModule(ActionBase):
+    """images_load: a list of images of one bundle onto one host."""
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result = super().run(tmp, task_vars)
+        images = self._task.args["images"]
+        result.update(changed=bool(images), images=[str(item["tag"]) for item in images], bytes=0)
+        if self._task.check_mode:
+            return dict(result)
+        try:
+            result["bytes"] = sum(self._load_all(images, task_vars or {}))
+        except (DeployctlError, OSError) as problem:
+            raise AnsibleActionFail(str(problem)) from problem
+        return dict(result)
+
+    def _load_all(self, images: list[dict[str, Any]], variables: dict[str, Any]) -> Iterator[int]:
+        bundle = open_bundle(Path(self._task.args["bundle"]), load_trusted())
+        host, known_hosts = self._way(variables)
+        for item in images:
+            command = ssh_command(host, known_hosts, "sh", "-c", LOAD, LOAD, str(item["tag"]))
+            yield load(bundle, item, str(self._task.args["encoding"]), host.name, command)
+
+    def _way(self, variables: dict[str, Any]) -> tuple[Host, Path]:
+        """The host as the connection plugin sees it: its options are templated and have their sources sorted out."""
+        name, address = variables["inventory_hostname"], str(variables.get("ansible_host", variables["inventory_hostname"]))
+        known = variables.get("deployctl_known_hosts") or Path(variables["inventory_dir"]) / "known_hosts"
+        if self._connection.transport == "local":
+            return Host(name, address, "", {"ansible_connection": "local"}), Path(known)
+        asked = {
+            "ansible_user": "remote_user", "ansible_port": "port", "ansible_ssh_private_key_file": "private_key_file",
+            "ansible_ssh_common_args": "ssh_common_args",
+        }  # fmt: skip
+        options = {variable: self._connection.get_option(option) for variable, option in asked.items()}
+        return Host(name, address, "", options), Path(known)
+
+
+def load(bundle: Bundle, item: dict[str, Any], encoding: str, host: str, command: list[str]) -> int:
+    """One image. Returns the bytes sent; raises AnsibleActionFail when the host does not have it afterwards."""
+    image = bundle.images[item["ref"]]
+    if image.config_digest != item["config"]:
+        raise AnsibleActionFail(f"{item['ref']}: the plan means {item['config']}, the bundle has {image.config_digest}")
+    size, stream = wire(image, item["missing"], encoding, bundle.open, tag=str(item["tag"]))
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        send(process, stream, size, {"event": "bytes", "host": host, "image": str(item["ref"])})
+        out, said = process.communicate()
+    finally:
+        process.kill()
+    found = out.decode().strip()
+    if process.returncode != 0 or found not in loaded_ids(image):
+        words = said.decode("utf-8", "replace").strip() or f"exit {process.returncode}"
+        raise AnsibleActionFail(f"{item['tag']}: expected {image.config_digest}, got {found or 'no image'}: {words}")
+    return size
+
+
+def send(process: subprocess.Popen[bytes], stream: Iterator[bytes], size: int, event: dict[str, Any]) -> None:
+    """Into the process, with progress. A broken pipe is not told here: the process says why it ended."""
+    sent = told = 0
+    assert process.stdin is not None  # noqa: S101 - asked for just above
+    try:
+        for chunk in stream:
+            process.stdin.write(chunk)
+            sent += len(chunk)
+            if sent - told >= STEP:
+                told = sent
+                emit({**event, "sent": sent, "size": size})
+        process.stdin.flush()
+    except BrokenPipeError:
+        return
+    emit({**event, "sent": sent, "size": size})
