@@ -1,0 +1,149 @@
+"""PostgreSQL and Redis from our own images, on random loopback ports, once a run; a clean database for each test."""
+
+import subprocess
+import time
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+from sqlalchemy import text
+
+from collector import database, migrate, queue, worker
+from collector.api import create_app
+from collector.settings import Settings
+
+PASSWORD = 'it\'s "quoted" \\ and $HOME'
+
+
+def docker(*arguments: str) -> str:
+    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@dataclass(frozen=True)
+class Services:
+    postgres: str
+    redis: str
+    postgres_port: int
+    redis_port: int
+    password_file: Path
+
+
+def start(image: str, port: int, secret: Path, name: str, *options: str) -> str:
+    return docker(
+        "run", "--detach", "--label=collector-test", f"--publish=127.0.0.1::{port}", "--read-only", "--cap-drop=ALL",
+        f"--volume={secret}:/run/secrets/{name}:ro", "--tmpfs=/tmp", *options, image,
+    )  # fmt: skip
+
+
+def published(container: str, port: int) -> int:
+    return int(docker("port", container, str(port)).splitlines()[0].rpartition(":")[2])
+
+
+def wait_until_well(container: str, *check: str) -> None:
+    for _ in range(150):
+        if subprocess.run(["docker", "exec", container, *check], capture_output=True, check=False).returncode == 0:
+            return
+        time.sleep(0.1)
+    pytest.fail(docker("logs", container))
+
+
+@pytest.fixture(scope="session")
+def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+    secret = tmp_path_factory.mktemp("secrets") / "password"
+    secret.write_text(PASSWORD + "\n")
+    secret.chmod(0o444)
+    started = []
+    try:
+        data = "uid=999,gid=999,mode=0700"
+        started.append(
+            start("collector/postgres:17", 5432, secret, "postgres_password",
+                  f"--tmpfs=/var/lib/postgresql/data:{data}", f"--tmpfs=/run/postgresql:{data}")
+        )  # fmt: skip
+        started.append(start("collector/redis:8", 6379, secret, "redis_password", f"--tmpfs=/var/lib/redis:{data}"))
+        postgres, redis = started
+        wait_until_well(redis, "redis-cli", "-e", "--user", "health", "--pass", "none", "ping")
+        wait_until_well(postgres, "pg_isready", "--host=127.0.0.1", "--username=postgres")
+        docker("exec", postgres, "psql", "-qU", "postgres", "-c", "ALTER ROLE collector CREATEDB")
+        yield Services(postgres, redis, published(postgres, 5432), published(redis, 6379), secret)
+    finally:
+        for container in started:
+            docker("rm", "--force", "--volumes", container)
+
+
+async def administer(services: Services, statement: str) -> None:
+    connection = await asyncpg.connect(
+        host="127.0.0.1", port=services.postgres_port, user="collector", password=PASSWORD, database="collector"
+    )
+    await connection.execute(statement)
+    await connection.close()
+
+
+@pytest.fixture
+async def empty(services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Settings]:
+    """Settings for a database without a schema and an empty Redis."""
+    monkeypatch.setattr(worker, "BLOCK_MS", 100)
+    name = f"t{uuid.uuid4().hex}"
+    await administer(services, f"CREATE DATABASE {name}")
+    (tmp_path / "inbox").mkdir()
+    settings = Settings(
+        version="9.9.9",
+        database_host="127.0.0.1", database_port=services.postgres_port, database_name=name,
+        database_password_file=services.password_file,
+        redis_host="127.0.0.1", redis_port=services.redis_port, redis_password_file=services.password_file,
+        database_wait_seconds=0, dependency_timeout_seconds=1, lock_timeout_ms=300, drain_seconds=1, lease_seconds=1,
+        heartbeat_file=tmp_path / "alive", folders=(tmp_path / "inbox",), max_rows=2000,
+    )  # fmt: skip
+    yield settings
+    redis = queue.connect(settings)
+    await redis.flushall()
+    await redis.aclose()
+    await administer(services, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+async def settings(empty: Settings) -> Settings:
+    await migrate.upgrade_with(empty)
+    return empty
+
+
+@pytest.fixture
+def inbox(empty: Settings) -> Path:
+    return empty.folders[0]
+
+
+def changed(settings: Settings, **changes: Any) -> Settings:
+    return Settings(**{**settings.model_dump(), **changes})
+
+
+@asynccontextmanager
+async def serving(settings: Settings, **changes: Any) -> AsyncIterator[httpx.AsyncClient]:
+    app = create_app(changed(settings, **changes))
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://api") as client,
+    ):
+        yield client
+
+
+@pytest.fixture
+async def client(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    async with serving(settings) as client:
+        yield client
+
+
+async def query(settings: Settings, statement: str) -> list[tuple[Any, ...]]:
+    engine = database.engine(settings, "test", 5)
+    async with engine.begin() as connection:
+        found = await connection.execute(text(statement))
+        rows = [tuple(row) for row in found] if found.returns_rows else []
+    await engine.dispose()
+    return rows
