@@ -25,7 +25,7 @@ def loads(data: bytes) -> Any:
 
 
 def loads_foreign(data: bytes) -> Any:
-    """The value of somebody else's JSON, as an image's configuration. ValueError if nested too deep or with a twin key."""
+    """The value of somebody else's JSON, as an image's config. ValueError if nested too deep or with a twin key."""
     if _depth(data) > DEPTH:
         raise ValueError(f"the JSON is nested deeper than {DEPTH}")
     return json.loads(data.decode("utf-8"), object_pairs_hook=_no_twins)

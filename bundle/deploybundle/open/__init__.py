@@ -1,0 +1,36 @@
+"""Reads and verifies a bundle: hostile bytes in, typed content out."""
+
+from deploybundle.open.bundle import Bundle, open_bundle
+from deploybundle.open.files import extract_files
+from deploybundle.open.problems import (
+    BlobDamaged,
+    BundleDamaged,
+    BundleTooNew,
+    BundleTruncated,
+    FolderTaken,
+    HostileName,
+    NoBundle,
+    NotABundle,
+)
+from deploybundle.open.types import BlobAt, Descriptor, Image, Layer
+from deploybundle.open.verify import Progress, verify_blobs
+
+__all__ = [
+    "BlobAt",
+    "BlobDamaged",
+    "Bundle",
+    "BundleDamaged",
+    "BundleTooNew",
+    "BundleTruncated",
+    "Descriptor",
+    "FolderTaken",
+    "HostileName",
+    "Image",
+    "Layer",
+    "NoBundle",
+    "NotABundle",
+    "Progress",
+    "extract_files",
+    "open_bundle",
+    "verify_blobs",
+]

@@ -1,0 +1,203 @@
+"""Builds a bundle: what is known already is copied, the rest exported once, compressed and hashed as it streams by."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from deploybundle import sources, trust
+from deploybundle.errors import RefusedError
+from deploybundle.open import Bundle, Image, Layer, Progress, media, open_bundle
+from deploybundle.open.streams import CHUNK
+from deploybundle.pack import index as oci
+from deploybundle.pack.layers import LEVEL, Layers
+from deploybundle.pack.partial import partial
+from deploybundle.pack.problems import CannotBundle, ImageChanged
+from deploybundle.pack.writer import Blob, Writer, write_at
+from deploybundle.trust import canonical
+
+Members = Mapping[str, Path]
+
+
+@dataclass(frozen=True)
+class Built:
+    """A bundle that was made. Bytes: `exported` by the engine, `compressed` of new layers, `reused` of earlier bundles'."""
+
+    path: Path
+    index_digest: str
+    size: int
+    exported: int
+    compressed: int
+    reused: int
+
+
+def build(
+    out: Path,
+    *,
+    meta: Mapping[str, Any],
+    images: Sequence[sources.ImageInfo],
+    source: sources.ImageSource,
+    files: Members,
+    wheels: Mapping[str, Sequence[Path]],
+    tools: Members,
+    signer: trust.Signer,
+    known: Sequence[Bundle] = (),
+    level: int = LEVEL,
+    progress: Progress | None = None,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    builder: str = "deployctl",
+) -> Built:
+    """Write a signed bundle to `out`, whole or not at all.
+
+    `files` and `tools` are files by name, `wheels` by Python ("3.11"). Layers and configs that one of `known` has are copied
+    from there; if all are, `source` is not asked. `progress(done, total)` counts raw bytes out of the engine.
+    The same input makes the same index and blobs; only the signatures and their time differ.
+    """
+    named = {f"wheels-{python}": {path.name: path for path in paths} for python, paths in wheels.items()}
+    kinds = {kind: members for kind, members in {"files": files, "tools": tools, **named}.items() if members}
+    name = f"{meta['name']} {meta['version']}"
+    head = oci.head_size(name, [image.ref for image in images], [*kinds, "release"])
+    with partial(out) as (file, path):
+        job = _Job(Writer(file, head), _Known(known), images, path.parent, level, progress)
+        job.run(source, kinds, meta)
+        index = oci.index(head, name, job.manifests, job.kinds, job.installer)
+        write_at(file, _head(head, index, signer, name, clock(), builder), 0)
+        size = job.writer.end()
+        _check(path, signer)
+    digest = f"sha256:{hashlib.sha256(index).hexdigest()}"
+    return Built(out, digest, size, job.exported, job.layers.written, job.reused)
+
+
+def _head(size: int, index: bytes, signer: trust.Signer, name: str, time: datetime, builder: str) -> bytes:
+    parts = {
+        "oci-layout": media.LAYOUT,
+        "index.json": index,
+        "deployctl/index.dsse.json": trust.dsse(index, signer, name, time, builder),
+        "deployctl/index.sshsig": trust.sshsig(index, signer),
+        "deployctl/vendor.pub": f"{signer.public.ssh_line}\n".encode(),
+    }
+    return oci.head(size, parts)
+
+
+def _check(path: Path, signer: trust.Signer) -> None:
+    """What a reader would refuse is never published: a name that no file may have, an image name that is none."""
+    try:
+        open_bundle(path, [signer.public])
+    except RefusedError as error:
+        raise CannotBundle(error.message, place=error.place.replace(".partial", ""), hint="change this in the input") from error
+
+
+class _Known:
+    """What earlier bundles hold; the first that has it counts."""
+
+    def __init__(self, bundles: Sequence[Bundle]) -> None:
+        self.layers: dict[str, tuple[Bundle, Layer]] = {}
+        self.configs: dict[str, Image] = {}
+        for bundle, image in [(each, image) for each in bundles for image in each.images.values()]:
+            self.configs.setdefault(image.config_digest, image)
+            for layer in image.layers:
+                self.layers.setdefault(layer.diff_id, (bundle, layer))
+
+    def has(self, image: sources.ImageInfo) -> bool:
+        return image.config_digest in self.configs and all(diff_id in self.layers for diff_id in image.diff_ids)
+
+
+@dataclass
+class _Job:
+    """One build: `configs`, `manifests` (by image name) and `kinds` are the blobs that the index will name."""
+
+    writer: Writer
+    known: _Known
+    images: Sequence[sources.ImageInfo]
+    folder: Path
+    level: int
+    progress: Progress | None
+    configs: dict[str, Blob] = field(default_factory=dict)
+    manifests: dict[str, Blob] = field(default_factory=dict)
+    kinds: dict[str, Blob] = field(default_factory=dict)
+    installer: str | None = None
+    exported: int = 0
+    reused: int = 0
+    total: int = 0
+
+    def __post_init__(self) -> None:
+        wanted = frozenset(diff_id for image in self.images for diff_id in image.diff_ids)
+        self.layers = Layers(self.writer, self.folder, wanted, self.level, self._count)
+
+    def run(self, source: sources.ImageSource, kinds: Mapping[str, Members], meta: Mapping[str, Any]) -> None:
+        self._reuse()
+        self._export(source)
+        for image in self.images:
+            self.manifests[image.ref] = self._image(image)
+        self._kinds(kinds)
+        self._release(meta)
+
+    def _reuse(self) -> None:
+        for image in self.images:
+            for diff_id in image.diff_ids:
+                if diff_id in self.known.layers and diff_id not in self.layers.found:
+                    self._copy(*self.known.layers[diff_id])
+            if image.config_digest in self.known.configs:
+                self.configs[image.config_digest] = self.writer.put(self.known.configs[image.config_digest].config)
+
+    def _copy(self, bundle: Bundle, layer: Layer) -> None:
+        self.writer.copy(layer.blob.digest, bundle.locate(layer.blob.digest))
+        self.layers.found[layer.diff_id] = layer
+        self.reused += layer.blob.size
+
+    def _export(self, source: sources.ImageSource) -> None:
+        todo = {image.config_digest: image for image in self.images if not self.known.has(image)}
+        if not todo:
+            return
+        self.total = sum(image.size for image in todo.values())
+        for part in source.export(sorted(image.ref for image in todo.values())):
+            if isinstance(part, sources.Layer):
+                self.layers.add(part)
+            elif part.digest in todo:
+                self.configs[part.digest] = self.writer.put(part.content)
+
+    def _count(self, count: int) -> None:
+        self.exported += count
+        if self.progress:
+            self.progress(self.exported, max(self.total, self.exported))
+
+    def _image(self, image: sources.ImageInfo) -> Blob:
+        config = self.configs.get(image.config_digest)
+        missing = [diff_id for diff_id in image.diff_ids if diff_id not in self.layers.found]
+        if config is None or config.digest != image.config_digest or missing:
+            what = f"expected the image {image.config_digest}, got another" + (f" (lacks {missing[0]})" if missing else "")
+            raise ImageChanged(what, place=image.ref, hint="somebody built or tagged it meanwhile: run again")
+        layers = tuple(self.layers.found[diff_id] for diff_id in image.diff_ids)
+        return self.writer.put(oci.image_manifest(config, layers))
+
+    def _kinds(self, kinds: Mapping[str, Members]) -> None:
+        empty = oci.descriptor(media.EMPTY, self.writer.put(media.EMPTY_BLOB))
+        for kind, members in sorted(kinds.items()):
+            blobs = {name: self.writer.stream(_read(path)) for name, path in sorted(members.items())}
+            found = [oci.descriptor(media.FILE, blobs[name], _notes(name, members[name])) for name in blobs]
+            self.kinds[kind] = self.writer.put(oci.artifact_manifest(kind, empty, found))
+            if kind == "tools" and "installer" in blobs:
+                self.installer = blobs["installer"].digest
+
+    def _release(self, meta: Mapping[str, Any]) -> None:
+        config = oci.descriptor(media.RELEASE, self.writer.put(canonical.dumps(meta)))
+        empty = oci.descriptor(media.EMPTY, self.writer.put(media.EMPTY_BLOB))
+        self.kinds["release"] = self.writer.put(oci.artifact_manifest("release", config, [empty]))
+
+
+def _read(path: Path) -> Iterator[bytes]:
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK):
+                yield chunk
+    except OSError as error:
+        raise CannotBundle(f"cannot be read: {error.strerror}", place=str(path)) from error
+
+
+def _notes(name: str, path: Path) -> dict[str, str]:
+    executable = {media.EXECUTABLE: "true"} if path.stat().st_mode & 0o100 else {}
+    return {media.TITLE: name, **executable}

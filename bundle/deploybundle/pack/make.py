@@ -1,0 +1,126 @@
+"""From a project's folder to its bundle: what a release says, gathered from where it lies, written and signed."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deploybundle import sources
+from deploybundle.errors import DeployctlError
+from deploybundle.open import Bundle, open_bundle
+from deploybundle.pack.build import Built, build
+from deploybundle.release import Port, Release, load, project_files
+from deploybundle.trust import Signer
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Toolbox:
+    """What travels beside the product: the lock files of what a deploy node gets, and where fetched things are kept."""
+
+    locks: Path
+    cache: Path
+
+    def wheels(self) -> dict[str, list[Path]]:
+        """deployctl's wheel and all that it needs, for each Python that a deploy node may have."""
+        own = sources.own_wheel(self.cache)
+        return {
+            python: [own, *sources.wheels(python, self.locks / f"site-py{python.replace('.', '')}.txt", self.cache)]
+            for python in sources.PYTHONS
+        }
+
+    def tools(self, compose: Path) -> dict[str, Path]:
+        """Compose's binary, pip, the collections and the installer."""
+        return {
+            "docker-compose": compose,
+            "collections": sources.collections(self.locks / "collections.txt", self.cache),
+            "pip": sources.pip_wheel(self.locks / "pip.txt", self.cache),
+            "installer": sources.installer(),
+        }
+
+
+def read_release(
+    project: Path, compose: Path, *, files: Sequence[str] = (), version: str | None = None, name: str | None = None
+) -> Release:
+    """The release as a vendor's machine reads it: with the settings' defaults, and every profile."""
+    return load(project, compose_binary=compose, files=files, version=version, name=name, fill_required=True)
+
+
+def make(
+    project: Path, out: Path, signer: Signer, toolbox: Toolbox, *,
+    files: Sequence[str] = (), version: str | None = None, name: str | None = None,
+    level: int = 3, progress: Progress | None = None, images: sources.ImageSource | None = None,
+) -> Built:  # fmt: skip
+    """Read the project's Compose file, gather all that it names and write `out`/NAME-VERSION.bundle.tar.
+
+    Raises InputErrors: what is wrong with the release, images that are not there, a daemon that does not answer.
+    """
+    compose = sources.compose_binary()
+    release = read_release(project, compose, files=files, version=version, name=name)
+    images = images or sources.DockerImages()
+    infos = images.inspect(_refs(release), used_by=_used_by(release))
+    release = _with_exposed(release, infos, project, compose, files, version, name)
+    out.mkdir(parents=True, exist_ok=True)
+    return build(
+        out / f"{release.name}-{release.version}.bundle.tar",
+        meta=_meta(release), images=infos, source=images,
+        files=project_files(release, project, compose_binary=compose),
+        wheels=toolbox.wheels(), tools=toolbox.tools(compose),
+        signer=signer, known=earlier(out), level=level, progress=progress, clock=_now,
+    )  # fmt: skip
+
+
+def earlier(folder: Path) -> list[Bundle]:
+    """The bundles of a folder, newest first, whose blobs need not be made again. A damaged one is passed over."""
+    found = []
+    for path in sorted(folder.glob("*.bundle.tar"), key=lambda path: path.stat().st_mtime, reverse=True):
+        try:
+            found.append(open_bundle(path, None))
+        except DeployctlError:
+            continue
+    return found
+
+
+def _refs(release: Release) -> list[str]:
+    return sorted({service.image for service in release.services.values()})
+
+
+def _used_by(release: Release) -> dict[str, list[str]]:
+    users: dict[str, list[str]] = {}
+    for service in release.services.values():
+        users.setdefault(service.image, []).append(service.name)
+    return users
+
+
+def _with_exposed(
+    release: Release, infos: Sequence[sources.ImageInfo], project: Path, compose: Path,
+    files: Sequence[str], version: str | None, name: str | None,
+) -> Release:  # fmt: skip
+    """The release read once more, now that the images' own ports are known."""
+    exposed: Mapping[str, Sequence[Port]] = {info.ref: info.exposed for info in infos if info.exposed}
+    if not exposed:
+        return release
+    return load(project, compose_binary=compose, files=files, version=version, name=name, exposed=exposed, fill_required=True)
+
+
+def _meta(release: Release) -> dict[str, Any]:
+    return {
+        "schema": 1,
+        "name": release.name,
+        "version": release.version,
+        "targets": list(release.targets),
+        "plain": release.plain,
+        "compose_files": list(release.compose_files),
+        "services": {name: {"image": service.image} for name, service in release.services.items()},
+    }
+
+
+def _now() -> datetime.datetime:
+    """The time that the signature states; SOURCE_DATE_EPOCH (reproducible-builds.org) overrides it."""
+    fixed = os.environ.get("SOURCE_DATE_EPOCH")
+    return datetime.datetime.fromtimestamp(int(fixed), datetime.UTC) if fixed else datetime.datetime.now(datetime.UTC)
