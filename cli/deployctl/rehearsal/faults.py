@@ -8,8 +8,6 @@ from typing import Literal
 from deployctl.rehearsal import docker, found, guard, naming
 from deployctl.rehearsal.inside import exec_in, wait_ready
 
-Fault = Literal["power", "cable", "partition"]
-
 
 def power_off(client: str, machine: str) -> None:
     """Cut the power: nothing is told to stop. It stays off until `power_on`."""

@@ -20,6 +20,7 @@ class Standing:
     network: str
     address: str
     folder: str
+    user: str
     spec: str
     since: str
 
@@ -33,7 +34,7 @@ class Subnet:
     client: str
 
 
-KEYS = ("machine", "kind", "network", "address", "folder", "spec")
+KEYS = ("machine", "kind", "network", "address", "folder", "user", "spec")
 
 
 def machines(client: str) -> dict[str, Standing]:
@@ -45,8 +46,8 @@ def machines(client: str) -> dict[str, Standing]:
 
 
 def _standing(row: str) -> Standing:
-    machine, kind, network, address, folder, spec, state, status = row.split("\t")
-    return Standing(machine, kind, state, network, address, folder, spec, status)
+    machine, kind, network, address, folder, user, spec, state, status = row.split("\t")
+    return Standing(machine, kind, state, network, address, folder, user, spec, status)
 
 
 def subnets() -> list[Subnet]:

@@ -100,7 +100,8 @@ def volumes(client: str, machine: str) -> list[str]:
 def _body(topology: Topology, machine: Machine, making: Making) -> list[str]:
     place = ["--network", naming.network(topology.client, machine.network), "--ip", str(machine.address)]
     common = _common(topology, machine.name, machine.kind, machine.network, str(machine.address))
-    return [*common, *place, *_kind(topology, machine, making)]
+    user = ["--label", f"{naming.LABEL}.user={machine.user}"]
+    return [*common, *user, *place, *_kind(topology, machine, making)]
 
 
 def _kind(topology: Topology, machine: Machine, making: Making) -> list[str]:
