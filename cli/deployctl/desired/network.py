@@ -1,8 +1,7 @@
 """One nftables table a project: the map of what is live, and the filter of what may connect. See decision 0003.
 
-Both are derived from the same flows, so that nothing is reachable that is not a flow. A packet that we let through
-carries our mark, by which the one rule in Docker's DOCKER-USER chain knows it; Docker would else refuse connections
-between networks of one host.
+Both come from the same flows, so that nothing is reachable that is not a flow. A packet that we let through carries our
+mark, by which the one rule in Docker's DOCKER-USER chain knows it: Docker refuses traffic between networks of one host.
 """
 
 from __future__ import annotations
@@ -15,36 +14,38 @@ from deployctl.desired.flows import EVERYWHERE, Arriving, Leaving, Local, SiteFl
 from deployctl.desired.readme import table
 from deployctl.site import Host
 
-MARK = "0x00dc0000"
-"""The bits that say: deployctl's filter let this packet through."""
+MARK = "0x10000000"
+"""The one bit that says: deployctl let this packet pass. Outside those of Kubernetes, Tailscale and Docker Swarm."""
 PROTOCOLS = ("tcp", "udp")
+COUNTERS = ("refused_out", "refused_in", "refused_host", "refused_local", "spoofed")
+Nets = Mapping[str, ServiceNet]
 
 
-def ruleset(
-    project: str, host: Host, flows: SiteFlows, nets: Mapping[str, ServiceNet], others: Mapping[str, tuple[str, ...]]
-) -> str:
+def ruleset(project: str, host: Host, flows: SiteFlows, nets: Nets, others: Mapping[str, tuple[str, ...]]) -> str:
     """The text of a host's table, for `nft -f`: it replaces itself in one transaction.
 
-    `nets` are the services of this host; `others` the endpoints of the product on other hosts, "address . port" by
-    protocol, which only containers may reach, and only by a flow.
+    `nets` are the services of this host; `others` the product's endpoints on other hosts, "address . port" by protocol,
+    which containers reach by a flow and the host's own programs not at all.
     """
-    ours = f'"{bridge_prefix(project)}*"'
-    name = f"inet {table(project)}"
+    ours, name = f'"{bridge_prefix(project)}*"', f"inet {table(project)}"
     blocks = [
-        *[_map(protocol, host, flows, nets) for protocol in PROTOCOLS],
-        _chain("prerouting", "nat", "prerouting", "dstnat - 10", _dnat()),
-        _chain("host_dnat", "nat", "output", "-110", _dnat()),
-        _chain("postrouting", "nat", "postrouting", "srcnat - 10", _masquerade(ours, nets)),
-        _chain("forward", "filter", "forward", "filter - 5", _forward(ours)),
-        _block("chain from_ours", _from_ours(flows, nets)),
-        _block("chain to_ours", _to_ours(host, flows, nets)),
-        _chain("input", "filter", "input", "filter - 5", [f"iifname {ours} ct state established,related accept", f"iifname {ours} counter drop"]),
-        _chain("output", "filter", "output", "filter - 5", _output(ours, others)),
-    ]  # fmt: skip
+        *(_map(protocol, host, flows, nets) for protocol in PROTOCOLS),
+        _chain("prerouting", "type nat hook prerouting priority dstnat - 10", _dnat()),
+        _chain("output_nat", "type nat hook output priority -110", _dnat()),
+        _chain("postrouting", "type nat hook postrouting priority srcnat - 10", _sources(ours, nets)),
+        _chain("forward", "type filter hook forward priority filter - 5", _to_guard(ours)),
+        _block("chain guard", _guard(ours, host, flows, nets)),
+        *(_block(f"chain {_from(service)}", _from_service(service, ours, flows, nets)) for service in nets),
+        _block("chain pass", [f"meta mark set meta mark or {MARK} accept"]),
+        _chain("input", "type filter hook input priority filter - 5", [f"iifname {ours} jump to_host"]),
+        _block("chain to_host", _to_host()),
+        _chain("output", "type filter hook output priority filter - 5", _output(ours, others)),
+        *(f"  counter {counter} {{ }}\n" for counter in COUNTERS),
+    ]
     return f"table {name}\ndelete table {name}\ntable {name} {{\n" + "\n".join(blocks) + "}\n"
 
 
-def _map(protocol: str, host: Host, flows: SiteFlows, nets: Mapping[str, ServiceNet]) -> str:
+def _map(protocol: str, host: Host, flows: SiteFlows, nets: Nets) -> str:
     elements = sorted(set(_live(protocol, host, flows, nets)))
     lines = ["type ipv4_addr . inet_service : ipv4_addr . inet_service"]
     if elements:
@@ -52,7 +53,7 @@ def _map(protocol: str, host: Host, flows: SiteFlows, nets: Mapping[str, Service
     return _block(f"map live_{protocol}", lines)
 
 
-def _live(protocol: str, host: Host, flows: SiteFlows, nets: Mapping[str, ServiceNet]) -> Iterator[str]:
+def _live(protocol: str, host: Host, flows: SiteFlows, nets: Nets) -> Iterator[str]:
     """Where a connection goes: to a host's own port or a service address -> to the container that is live."""
     for arriving in flows.arriving:
         if arriving.port.protocol == protocol:
@@ -67,77 +68,94 @@ def _element(address: str, port: int, net: ServiceNet, to: Port) -> str:
 
 
 def _dnat() -> list[str]:
-    return [f"meta l4proto {protocol} dnat ip to ip daddr . {protocol} dport map @live_{protocol}" for protocol in PROTOCOLS]
+    return [f"dnat ip to ip daddr . {protocol} dport map @live_{protocol}" for protocol in PROTOCOLS]
 
 
-def _masquerade(ours: str, nets: Mapping[str, ServiceNet]) -> list[str]:
-    """Outside they are the host; a service that calls itself must answer through us; within the host they are themselves."""
-    rules = []
-    for net in nets.values():
-        rules.append(f"ip saddr {net.subnet} ip daddr {net.subnet} ct status dnat masquerade")
-        rules.append(f"ip saddr {net.subnet} oifname != {ours} masquerade")
-    return rules
-
-
-def _forward(ours: str) -> list[str]:
-    passed = f"ct state established,related meta mark set meta mark | {MARK} accept"
+def _sources(ours: str, nets: Nets) -> list[str]:
+    """Between services of one host a caller is its service address, since Docker 28 drops answers to a container's own;
+    beyond the host it is the host."""
+    subnets = ", ".join(str(net.subnet) for net in nets.values())
+    own = ", ".join(f"{net.subnet} : {net.virtual}" for net in nets.values())
     return [
-        f"iifname {ours} {passed}",
-        f"oifname {ours} {passed}",
-        f"iifname {ours} jump from_ours",
-        f"oifname {ours} jump to_ours",
+        f"ct status dnat oifname {ours} snat ip to ip saddr map {{ {own} }}",
+        f"ip saddr {{ {subnets} }} oifname != {ours} masquerade",
     ]
 
 
-def _from_ours(flows: SiteFlows, nets: Mapping[str, ServiceNet]) -> list[str]:
-    rules = [_local_rule(flow, nets) for flow in flows.local] + [_leaving_rule(flow, nets) for flow in flows.leaving]
-    return [*sorted(set(rules)), "counter drop"]
+def _to_guard(ours: str) -> list[str]:
+    return [f"iifname {ours} jump guard", f"oifname {ours} jump guard"]
 
 
-def _local_rule(flow: Local, nets: Mapping[str, ServiceNet]) -> str:
+def _guard(ours: str, host: Host, flows: SiteFlows, nets: Nets) -> list[str]:
+    """Answers pass; callers are held to their flows on every packet, so that a flow taken away ends at once.
+    A service is told that it was refused, so that a mistake shows; an outsider hears nothing."""
+    return [
+        "meta nfproto ipv6 counter drop",
+        "ct state related goto pass",
+        "ct state established ct direction reply goto pass",
+        *(f'iifname "{net.bridge}" jump {_from(service)}' for service, net in nets.items()),
+        f"iifname {ours} counter name refused_out reject with icmpx admin-prohibited",
+        *sorted({_arriving(host, flow, nets) for flow in flows.arriving}),
+        "counter name refused_in drop",
+    ]
+
+
+def _from_service(service: str, ours: str, flows: SiteFlows, nets: Nets) -> list[str]:
+    local = sorted({_local(flow, nets) for flow in flows.local if flow.source == service})
+    leaving = sorted({_leaving(flow, ours) for flow in flows.leaving if flow.source == service})
+    return [f"ip saddr != {nets[service].subnet} counter name spoofed drop", *local, *leaving]
+
+
+def _local(flow: Local, nets: Nets) -> str:
     target = nets[flow.target]
-    return _allow(
-        f'iifname "{nets[flow.source].bridge}" oifname "{target.bridge}" meta l4proto {flow.port.protocol}'
-        f" ct original ip daddr {target.virtual} ct original proto-dst {flow.port.port}"
+    return (
+        f'oifname "{target.bridge}" ct original ip daddr {target.virtual}'
+        f" meta l4proto {flow.port.protocol} ct original proto-dst {flow.port.port} goto pass"
     )
 
 
-def _leaving_rule(flow: Leaving, nets: Mapping[str, ServiceNet]) -> str:
-    return _allow(f'iifname "{nets[flow.source].bridge}" ip daddr {flow.address} {flow.port.protocol} dport {flow.port.port}')
+def _leaving(flow: Leaving, ours: str) -> str:
+    return f"oifname != {ours} ip daddr {flow.address} {flow.port.protocol} dport {flow.port.port} goto pass"
 
 
-def _to_ours(host: Host, flows: SiteFlows, nets: Mapping[str, ServiceNet]) -> list[str]:
-    return [*sorted({_arriving_rule(host, flow, nets) for flow in flows.arriving}), "counter drop"]
-
-
-def _arriving_rule(host: Host, flow: Arriving, nets: Mapping[str, ServiceNet]) -> str:
+def _arriving(host: Host, flow: Arriving, nets: Nets) -> str:
     sources = "" if EVERYWHERE in flow.sources else f"ip saddr {{ {', '.join(sorted(flow.sources))} }} "
-    return _allow(
-        f'{sources}oifname "{nets[flow.target].bridge}" meta l4proto {flow.port.protocol}'
-        f" ct original ip daddr {host.address} ct original proto-dst {flow.host_port}"
+    return (
+        f'{sources}oifname "{nets[flow.target].bridge}" ct original ip daddr {host.address}'
+        f" meta l4proto {flow.port.protocol} ct original proto-dst {flow.host_port} goto pass"
     )
 
 
-def _allow(match: str) -> str:
-    return f"{match} meta mark set meta mark | {MARK} accept"
+def _to_host() -> list[str]:
+    return [
+        "meta nfproto ipv6 counter drop",
+        "ct state established,related accept",
+        "counter name refused_host reject with icmpx admin-prohibited",
+    ]
 
 
 def _output(ours: str, others: Mapping[str, tuple[str, ...]]) -> list[str]:
-    """Programs of the host itself: to its own services by the map only, to those on other hosts not at all."""
+    """Programs of the host itself: to its own services by the map, to those on other hosts not at all."""
     rules = [
+        f"oifname {ours} meta nfproto ipv6 drop",
         f"oifname {ours} ct state established,related accept",
         f"oifname {ours} ct status dnat accept",
-        f"oifname {ours} counter drop",
+        f"oifname {ours} counter name refused_local drop",
     ]
     for protocol in PROTOCOLS:
         if others.get(protocol):
             endpoints = ", ".join(sorted(others[protocol]))
-            rules.append(f"ct state new ip daddr . {protocol} dport {{ {endpoints} }} counter drop")
+            rules.append(f"ct state new ip daddr . {protocol} dport {{ {endpoints} }} counter name refused_local drop")
     return rules
 
 
-def _chain(name: str, kind: str, hook: str, priority: str, rules: list[str]) -> str:
-    return _block(f"chain {name}", [f"type {kind} hook {hook} priority {priority}; policy accept;", *rules])
+def _from(service: str) -> str:
+    """The chain of what a service may call. nft takes letters, digits and underscores."""
+    return "from_" + "".join(char if char.isalnum() else "_" for char in service)
+
+
+def _chain(name: str, hook: str, rules: list[str]) -> str:
+    return _block(f"chain {name}", [f"{hook}; policy accept;", *rules])
 
 
 def _block(head: str, lines: list[str]) -> str:

@@ -7,16 +7,19 @@ from deployctl.desired.network import MARK
 from deployctl.desired.paths import ETC
 
 UNIT = "/etc/systemd/system/deployctl-network.service"
+DROP_IN = "/etc/systemd/system/nftables.service.d/deployctl.conf"
 LOADER = "/usr/local/sbin/deployctl-network"
 
-_UNIT = f"""# Written by deployctl. Loads {ETC}/network.d before Docker starts, and again after nftables.service flushed all rules.
+_UNIT = f"""# Written by deployctl: loads the tables of {ETC}/network.d before Docker starts.
 [Unit]
-Description=deployctl: which containers may connect
+Description=deployctl: flows between services
+Documentation=file://{ETC}/README
+DefaultDependencies=no
+Requires=local-fs.target
+After=local-fs.target nftables.service
 Wants=network-pre.target
-After=network-pre.target nftables.service
-Before=docker.service
-PartOf=nftables.service
-ReloadPropagatedFrom=nftables.service
+Before=network-pre.target docker.service shutdown.target
+Conflicts=shutdown.target
 
 [Service]
 Type=oneshot
@@ -27,14 +30,18 @@ ExecReload={LOADER}
 [Install]
 WantedBy=multi-user.target
 """
-
+_DROP_IN = f"""# Written by deployctl: nftables.service flushes every table, ours and Docker's too. Ours is loaded again at once.
+[Service]
+ExecStartPost=-{LOADER}
+ExecReload=-{LOADER}
+"""
 _LOADER = f"""#!/bin/sh
-# Written by deployctl. Loads each project's table (each replaces itself at once), and tells Docker to let our mark pass.
+# Written by deployctl. Loads the table of every project in one transaction, then lets Docker accept what they let pass.
 set -eu
-for file in {ETC}/network.d/*.nft; do
-  [ ! -e "$file" ] || nft -f "$file"
-done
-iptables -w -N DOCKER-USER 2>/dev/null || true
+set -- {ETC}/network.d/*.nft
+[ -e "$1" ] || exit 0
+cat "$@" | nft -f -
+iptables -w -n -L DOCKER-USER >/dev/null 2>&1 || iptables -w -N DOCKER-USER
 iptables -w -C DOCKER-USER -m mark --mark {MARK}/{MARK} -j ACCEPT 2>/dev/null ||
   iptables -w -I DOCKER-USER 1 -m mark --mark {MARK}/{MARK} -j ACCEPT
 """
@@ -42,4 +49,4 @@ iptables -w -C DOCKER-USER -m mark --mark {MARK}/{MARK} -j ACCEPT 2>/dev/null ||
 
 def system_files() -> dict[str, File]:
     """The files of ours that are no project's."""
-    return {UNIT: File(_UNIT.encode()), LOADER: File(_LOADER.encode(), mode=0o755)}
+    return {UNIT: File(_UNIT.encode()), DROP_IN: File(_DROP_IN.encode()), LOADER: File(_LOADER.encode(), mode=0o755)}

@@ -8,7 +8,7 @@ from typing import Any
 from deploybundle.open import Image
 from deployctl.desired import HASH_LABEL, Desired, File, HostDesired, ServiceDesired
 from deployctl.desired.paths import network_file
-from deployctl.desired.system import LOADER, UNIT
+from deployctl.desired.system import DROP_IN, LOADER, UNIT
 from deployctl.plan.images import encoding, image_steps
 from deployctl.plan.model import HostPlan, Plan
 from deployctl.plan.record import record, same_record
@@ -63,7 +63,7 @@ def _same(file: File, found: Mapping[str, Any] | None) -> bool:
 
 def _network(project: str, write: tuple[str, ...], facts: Facts) -> bool:
     """Load the table anew when its text or its loader changes, or when somebody took it away."""
-    return bool({network_file(project), UNIT, LOADER} & set(write)) or not facts.get("network", {}).get("loaded", True)
+    return bool({network_file(project), UNIT, DROP_IN, LOADER} & set(write)) or not facts.get("network", {}).get("loaded", True)
 
 
 def _services(host: HostDesired, facts: Facts) -> Iterator[tuple[str, str]]:

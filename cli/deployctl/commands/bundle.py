@@ -1,0 +1,64 @@
+"""deployctl bundle: a release as one signed file."""
+
+from __future__ import annotations
+
+import importlib.resources
+import os
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deploybundle.pack import Toolbox, make
+from deploybundle.trust import FileSigner, PassphraseWrong, load_private
+from deployctl.commands import show
+from deployctl.commands.keygen import passphrase
+from deployctl.commands.options import cache, config
+
+NAME = "bundle"
+
+
+def command(
+    project: Annotated[Path, typer.Argument(help="The folder of compose.yaml.")] = Path(),
+    file: Annotated[list[str] | None, typer.Option("--file", "-f", help="Compose files, if not the usual ones.")] = None,
+    version: Annotated[str | None, typer.Option("--version", help="The release, where compose.yaml does not say it.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="The product, where compose.yaml does not say it.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The folder to write to; default PROJECT/dist.")] = None,
+    key: Annotated[Path | None, typer.Option("--key", help="The signing key; default ~/.config/deployctl/signing.key.")] = None,
+    passphrase_file: Annotated[Path | None, typer.Option(help="Holds the key's passphrase.")] = None,
+    level: Annotated[int, typer.Option(min=1, max=19, help="zstd's level: 3 is quick, 19 small.")] = 3,
+) -> None:
+    """Read compose.yaml, gather images, files and deployctl itself, and write one signed bundle.
+
+    Example: deployctl bundle; deployctl bundle examples/guestbook --version 1.0.0
+    """
+    started = time.monotonic()
+    signer = _signer(key or config() / "signing.key", passphrase_file)
+    folder = out or project / "dist"
+    with show.progress("bundling") as step:
+        built = make(
+            project, folder, signer, Toolbox(_locks(), cache()),
+            files=file or (), version=version, name=name, level=level, progress=step,
+        )  # fmt: skip
+    size = built.path.stat().st_size
+    show.say(
+        f"{show.size(size)} in {time.monotonic() - started:.1f} s;"
+        f" images: {show.size(built.bytes_exported)} exported, {show.size(built.bytes_reused)} found in earlier bundles"
+    )
+    show.say(f"index {built.index_digest}, signed by {signer.public.fingerprint}")
+    show.out(os.path.relpath(built.path) if built.path.is_relative_to(Path.cwd()) else str(built.path))
+
+
+def _signer(key: Path, file: Path | None) -> FileSigner:
+    """The key, its passphrase asked for only if it has one."""
+    try:
+        return load_private(key, file.read_bytes().rstrip(b"\n") if file else None)
+    except PassphraseWrong:
+        if file is not None:
+            raise
+        return load_private(key, passphrase(None, none=False))
+
+
+def _locks() -> Path:
+    return Path(str(importlib.resources.files("deployctl") / "data" / "locks"))

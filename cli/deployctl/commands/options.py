@@ -1,0 +1,57 @@
+"""Options that several verbs share."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deployctl.secrets import AnsibleVault, Secret, VaultPassword
+from deployctl.site import Site, load_site
+
+Client = Annotated[
+    str, typer.Option("--client", "-c", help="The client: a folder of --inventories.", envvar="DEPLOYCTL_CLIENT")
+]
+Inventories = Annotated[
+    Path, typer.Option("--inventories", help="Where the clients' folders lie.", envvar="DEPLOYCTL_INVENTORIES")
+]
+BundleFile = Annotated[Path, typer.Argument(help="A file that `deployctl bundle` wrote.", metavar="BUNDLE")]
+Json = Annotated[bool, typer.Option("--json", help="Data for a script, on stdout.")]
+PasswordFile = Annotated[
+    Path | None,
+    typer.Option("--vault-password-file", help="Holds the password of vault.yml.", envvar="ANSIBLE_VAULT_PASSWORD_FILE"),
+]
+INVENTORIES = Path("inventories")
+
+
+def site_of(client: str, inventories: Path) -> Site:
+    """The client's site."""
+    return load_site((inventories / client).absolute())
+
+
+def vault_of(site: Site, password_file: Path | None) -> AnsibleVault:
+    """The client's vault; its password is asked for where no file gives it and a person can answer."""
+    path = site.folder / "group_vars" / "all" / "vault.yml"
+    return AnsibleVault(path, _password(password_file))
+
+
+def _password(file: Path | None) -> VaultPassword:
+    if file is not None:
+        return VaultPassword(file=file)
+    if sys.stdin.isatty():
+        return VaultPassword(word=Secret(getpass.getpass("Vault password: ")))
+    return VaultPassword()
+
+
+def cache() -> Path:
+    """Where fetched and built things are kept between runs."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "deployctl"
+
+
+def config() -> Path:
+    """Where a person's keys lie."""
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "deployctl"

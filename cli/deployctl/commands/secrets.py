@@ -1,0 +1,55 @@
+"""deployctl secrets: what the release needs, made where it can be made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deploybundle.release import SecretSpec
+from deployctl.apply import release_of
+from deployctl.commands import show
+from deployctl.commands.options import INVENTORIES, Client, Inventories, PasswordFile, site_of, vault_of
+from deployctl.commands.verify import Key
+from deployctl.secrets import Secret, generate
+from deployctl.site import Site
+
+app = typer.Typer()
+From = Annotated[Path, typer.Argument(help="A bundle, or the folder of a compose.yaml.", metavar="BUNDLE|FOLDER")]
+
+
+@app.callback()
+def _group() -> None:
+    """A client's secrets."""
+
+
+@app.command("generate")
+def command(
+    release: From,
+    client: Client,
+    inventories: Inventories = INVENTORIES,
+    vault_password_file: PasswordFile = None,
+    key: Key = None,
+) -> None:
+    """Make the secrets that the release needs and the client's vault lacks. What is there is kept.
+
+    Example: deployctl secrets generate --client acme dist/collector-1.0.0.bundle.tar
+    """
+    site = site_of(client, inventories)
+    needed = release_of(release, site, key).secrets
+    vault = vault_of(site, vault_password_file)
+    held = dict(vault.read())
+    made = {name: _make(spec, site) for name, spec in needed.items() if name not in held}
+    new = {name: secret for name, secret in made.items() if secret is not None}
+    if new:
+        vault.write({**held, **new})
+    show.say(f"{vault.path}: {len(new)} made ({', '.join(sorted(new)) or 'none'}), {len(held)} kept")
+    unknown = sorted(set(made) - set(new))
+    if unknown:
+        show.say(f"only the client knows: {', '.join(unknown)}; set them with: ansible-vault edit {vault.path}")
+
+
+def _make(spec: SecretSpec, site: Site) -> Secret | None:
+    names = [*spec.hosts, *(host.address for host in site.targets), "localhost"]
+    return generate(spec.kind, length=spec.length, names=names)

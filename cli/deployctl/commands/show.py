@@ -1,0 +1,78 @@
+"""The one place that prints. Data go to stdout, talk to stderr; progress only where a person watches."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+from deploybundle.errors import DeployctlError
+
+Step = Callable[[int, int], None]
+"""A progress callback: what is done, and the whole; in bytes."""
+
+
+def say(text: str = "") -> None:
+    """Talk, for a person."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def out(text: str) -> None:
+    """Data, for a person or a pipe."""
+    print(text, flush=True)
+
+
+def data(value: Any) -> None:
+    """Data, for a script."""
+    print(json.dumps(value, indent=2, ensure_ascii=False), flush=True)
+
+
+def error(problem: DeployctlError) -> None:
+    """What went wrong, where, and the way out."""
+    say(f"deployctl: {problem}")
+    if problem.hint:
+        say(f"  → {problem.hint}")
+
+
+def table(rows: Sequence[Sequence[object]], head: Sequence[str] = ()) -> str:
+    """Columns as wide as they need to be, two spaces apart."""
+    lines = [[str(cell) for cell in row] for row in ([head] if head else []) + list(rows)]
+    if not lines:
+        return ""
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines)
+
+
+def size(count: int) -> str:
+    """Bytes for people, in powers of 1000 as disks and networks are sold."""
+    value = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000 or unit == "GB":
+            return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
+        value /= 1000
+    raise AssertionError
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Step]:
+    """A bar with bytes, speed and time left; nothing where stderr is no terminal."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def confirm(question: str) -> bool:
+    """Ask a person. Where nobody can answer, the answer is no."""
+    if not sys.stdin.isatty():
+        return False
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
