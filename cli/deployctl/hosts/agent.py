@@ -20,6 +20,7 @@ import json
 import os
 import platform
 import select
+import shutil
 import socket
 import stat
 import struct
@@ -32,6 +33,8 @@ from typing import Any
 
 SOCKETS = ("/run/docker.sock", "/var/run/docker.sock")
 CLONE_NEWNET = 0x40000000
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+TOOLS = {"nft": "nftables", "iptables": "iptables"}  # program -> Debian's package
 Table = dict[str, Any]  # what JSON calls an object
 Tables = list[Table]
 
@@ -85,9 +88,11 @@ class Docker(http.client.HTTPConnection):
 def facts(request: Table) -> Table:
     """All that plan and preflight ask of a host, in one round trip."""
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        compose = pool.submit(compose_version)
+        compose, tables = pool.submit(compose_version), pool.submit(said, "nft", "list", "tables", "inet")
         found = dict(machine(), **engine(request["project"]))
-        found["compose"] = compose.result()
+        found["compose"], loaded = compose.result(), tables.result().split()
+    found["tools"] = {package: bool(shutil.which(tool)) for tool, package in TOOLS.items()}
+    found["network"] = {"loaded": table(request["project"]) in loaded}
     record = read_json(state(request, "record.json"))
     return dict(
         found,
@@ -130,13 +135,31 @@ def os_release() -> Table:
     return {"id": known.get("ID", ""), "version": known.get("VERSION_ID", ""), "name": known.get("PRETTY_NAME", "")}
 
 
+def table_loaded(project: str) -> bool:
+    """Whether the kernel holds the project's table: a unit that says active proves nothing after `nft flush ruleset`."""
+    name = "deployctl_" + "".join(char if char.isalnum() else "_" for char in project)
+    nft = shutil.which("nft", path=PATH)
+    if nft is None:
+        return False
+    return subprocess.run([nft, "list", "table", "inet", name], capture_output=True, timeout=20).returncode == 0
+
+
 def compose_version() -> str:
+    return said("docker", "compose", "version", "--short").strip().lstrip("v")
+
+
+def said(*command: str) -> str:
+    """What a program prints; nothing if it is not there or fails."""
     try:
-        command = ["docker", "compose", "version", "--short"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=20, cwd="/")
     except (OSError, subprocess.SubprocessError):
         return ""
-    return done.stdout.strip().lstrip("v") if done.returncode == 0 else ""
+    return done.stdout if done.returncode == 0 else ""
+
+
+def table(project: str) -> str:
+    """The project's nftables table, as deployctl.desired names it."""
+    return "deployctl_" + "".join(char if char.isalnum() else "_" for char in project)
 
 
 def engine(project: str) -> Table:
@@ -498,6 +521,7 @@ VERBS = {"facts": facts, "lock": lock, "renew": renew, "unlock": unlock, "probe"
 
 def answer(request: Table) -> None:
     """Run one verb and print its answer. Nothing escapes as a traceback."""
+    os.environ["PATH"] = os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
     try:
         reply = dict(VERBS[request["verb"]](request), ok=True)
     except Refusal as refusal:

@@ -87,15 +87,11 @@ def agent_error(host: str, answer: Mapping[str, Any]) -> DeployctlError:
     """The agent's refusal as an error."""
     code, message = answer["error"], answer["message"]
     if code == "locked":
-        return LockedError(
-            _who(answer["lease"]), place=host, hint="wait, or let that run end; a dead run's lease runs out"
-        )
+        return LockedError(_who(answer["lease"]), place=host, hint="wait, or let that run end; a dead run's lease runs out")
     if code == "lock-lost":
         return LockLost(message, place=host, hint="somebody else works here now; run the command again")
     if code == "no-docker":
-        return NoDocker(
-            message, place=host, hint="install and start Docker there: apt-get install docker.io docker-compose"
-        )
+        return NoDocker(message, place=host, hint="install and start Docker there: apt-get install docker.io docker-compose")
     return NoAnswer(message, place=host)
 
 

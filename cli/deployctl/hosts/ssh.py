@@ -81,10 +81,7 @@ def call(site: Site, hosts: Sequence[Host], verb: str, request: Mapping[str, Any
 def call_each(site: Site, requests: Mapping[str, Mapping[str, Any]], verb: str) -> dict[str, dict[str, Any]]:
     """Ask something else of each host: host name -> request."""
     with concurrent.futures.ThreadPoolExecutor(max(1, min(32, len(requests)))) as pool:
-        jobs = {
-            name: pool.submit(ask, site.hosts[name], site.known_hosts, verb, request)
-            for name, request in requests.items()
-        }
+        jobs = {name: pool.submit(ask, site.hosts[name], site.known_hosts, verb, request) for name, request in requests.items()}
     return collect(jobs)
 
 

@@ -1,9 +1,9 @@
-"""An image as the tar that `docker load` reads: both an OCI layout and a Docker archive, with only the layers that a host lacks.
+"""An image as the tar that `docker load` reads: an OCI layout and a Docker archive in one, with only the layers missing.
 
 Hosts get manifests with raw layers (digest = diffID): with layers compressed otherwise than its base's, a containerd store
-says success and then neither lists nor saves the image. What travels is either that tar (`raw`), or the same tar as zstd
-(`zstd`, engines from 23 on): the bundle's own frames of the layers, between small frames of tar headers. RFC 8878, 3: frames
-one after the other decompress to one stream. Either way the size is known before a byte is read.
+says success and then neither lists nor saves the image. What travels is either that tar (`raw`), or the same tar as
+zstd (`zstd`, engines from 23 on): the bundle's own frames of the layers, between small frames of tar headers. Frames one
+after the other decompress to one stream (RFC 8878, 3). Either way the size is known before a byte is read.
 """
 
 from __future__ import annotations
@@ -28,26 +28,14 @@ MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 
 
 def wire(
-    image: Image, missing: Sequence[int], encoding: Encoding, open_blob: OpenBlob, *, tag: str = ""
+    image: Image, missing: Sequence[int], encoding: Encoding, open_blob: OpenBlob, *, tag: str
 ) -> tuple[int, Iterator[bytes]]:
     """The exact size of the stream and the stream itself, for an image of which the host lacks the layers `missing`.
 
-    The image arrives under `tag` (default: `tag_of`). Nothing is opened before the first byte is asked for.
+    The image arrives under `tag`. Nothing is opened before the first byte is asked for.
     """
-    parts = [_packed(part, encoding) for part in _parts(image, missing, tag or tag_of(image.ref, image.config_digest))]
+    parts = [_packed(part, encoding) for part in _parts(image, missing, tag)]
     return sum(_size(part, encoding) for part in parts), _stream(parts, encoding, open_blob)
-
-
-def tag_of(ref: str, config_digest: str) -> str:
-    """The name of an image on a host, which says its content: repo:tag-<16 hex digits of the config's digest>.
-
-    A digest reference does not survive a load (moby#22011, moby#43570).
-    """
-    name = ref.partition("@")[0]
-    repository, colon, tag = name.rpartition(":")
-    if not colon or "/" in tag:
-        repository, tag = name, "latest"
-    return f"{repository}:{tag}-{config_digest.removeprefix('sha256:')[:16]}"
 
 
 def loaded_ids(image: Image) -> set[str]:
@@ -138,7 +126,7 @@ def _layer(layer: Layer, encoding: Encoding, open_blob: OpenBlob) -> Iterator[by
 def _chunks(blob: BinaryIO, *, unpack: bool) -> Iterator[bytes]:
     source: BinaryIO = blob
     if unpack:
-        source = zstandard.ZstdDecompressor().stream_reader(blob, read_across_frames=True)  # type: ignore[assignment]
+        source = zstandard.ZstdDecompressor().stream_reader(blob, read_across_frames=True)
     while chunk := source.read(CHUNK):
         yield chunk
 

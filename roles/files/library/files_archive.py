@@ -3,6 +3,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import stat
+import tarfile
+import tempfile
+
+from ansible.module_utils.basic import AnsibleModule
+
 DOCUMENTATION = r"""
 module: files_archive
 short_description: Make a host's files as an archive says
@@ -31,14 +39,6 @@ written: {description: paths that were not as wanted, returned: always, type: li
 removed: {description: paths that are gone, returned: always, type: list}
 """
 
-import contextlib
-import os
-import stat
-import tarfile
-import tempfile
-
-from ansible.module_utils.basic import AnsibleModule
-
 OURS = ("/etc/deployctl/", "/var/lib/deployctl/")
 SHOWN = 100_000
 
@@ -56,7 +56,7 @@ def main() -> None:
         with tarfile.open(archive) as tar:
             result = apply(tar, module.params["remove"], module.check_mode, module._diff)
     except (OSError, ValueError, tarfile.TarError) as problem:
-        module.fail_json(msg="%s: %s" % (getattr(problem, "filename", None) or archive, problem))
+        module.fail_json(msg="{}: {}".format(getattr(problem, "filename", None) or archive, problem))
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(archive)
@@ -80,7 +80,7 @@ def apply(tar, remove, check_mode, want_diff):
 def place(member):
     path = "/" + member.name.lstrip("/")
     if os.path.normpath(path) != path.rstrip("/") or not (member.isreg() or member.issym() or member.isdir()):
-        raise ValueError("the archive holds %r, which is no file, link or folder below /" % member.name)
+        raise ValueError(f"the archive holds {member.name!r}, which is no file, link or folder below /")
     return path.rstrip("/")
 
 
@@ -145,7 +145,7 @@ def parents(path):
     if not os.path.isdir(path):
         parents(os.path.dirname(path))
         os.mkdir(path, 0o755)
-        os.chmod(path, 0o755)
+        os.chmod(path, 0o755)  # noqa: S103 - whatever the umask is
 
 
 def take_away(path):

@@ -16,12 +16,12 @@ from ansible.plugins.action import ActionBase
 from deploybundle.errors import DeployctlError
 from deploybundle.open import Bundle, open_bundle
 from deploybundle.trust import load_trusted
-from deployctl.apply.events import emit
+from deployctl.hosts.events import emit
 from deployctl.hosts.ssh import ssh_command
 from deployctl.hosts.wire import loaded_ids, wire
 from deployctl.site import Host
 
-# `docker load` on a containerd store may print an error and still say success: so the image itself is asked for afterwards.
+# `docker load` on a containerd store may print an error and still say success: the image itself is asked for afterwards.
 LOAD = '[ "$(id -u)" = 0 ] || exec sudo -n sh -c "$0" sh "$1"; docker load -q >&2 && docker image inspect -f "{{.Id}}" "$1"'
 STEP = 4 << 20
 

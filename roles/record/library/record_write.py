@@ -3,6 +3,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+
+from ansible.module_utils.basic import AnsibleModule
+
 DOCUMENTATION = r"""
 module: record_write
 short_description: Write a host's record, keeping the previous one
@@ -18,11 +23,6 @@ EXAMPLES = r"""
 """
 RETURN = r""" # """
 
-import json
-import os
-
-from ansible.module_utils.basic import AnsibleModule
-
 
 def main() -> None:
     spec = {"path": {"type": "path", "required": True}, "content": {"type": "dict", "required": True}}
@@ -33,8 +33,10 @@ def main() -> None:
         try:
             write(path, text, before)
         except OSError as problem:
-            module.fail_json(msg="%s: %s" % (path, problem.strerror))
-    module.exit_json(changed=before != text, diff={"before_header": path, "after_header": path, "before": before, "after": text})
+            module.fail_json(msg=f"{path}: {problem.strerror}")
+    module.exit_json(
+        changed=before != text, diff={"before_header": path, "after_header": path, "before": before, "after": text}
+    )
 
 
 def write(path, text, before):

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from ansible.module_utils.basic import AnsibleModule
+
 DOCUMENTATION = r"""
 module: services_gone
 short_description: Stop and remove the containers of services
@@ -19,8 +21,6 @@ EXAMPLES = r"""
 RETURN = r"""
 removed: {description: names of the containers, returned: always, type: list}
 """
-
-from ansible.module_utils.basic import AnsibleModule
 
 
 def main() -> None:

@@ -3,6 +3,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+
+from ansible.module_utils.basic import AnsibleModule
+
 DOCUMENTATION = r"""
 module: services_report
 short_description: Services that are not healthy, and their last log lines
@@ -21,17 +26,12 @@ message: {description: the report for people, returned: always, type: str}
 deployctl: {description: the report as data, returned: always, type: dict}
 """
 
-import json
-import os
-
-from ansible.module_utils.basic import AnsibleModule
-
 
 def main() -> None:
     spec = {"project": {"type": "str", "required": True}, "lines": {"type": "int", "default": 20}}
     module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
     found = [about(module, state) for state in inspect(module) if not well(state)]
-    record = "/var/lib/deployctl/%s/record.json" % module.params["project"]
+    record = "/var/lib/deployctl/{}/record.json".format(module.params["project"])
     module.exit_json(
         changed=False,
         first=not os.path.exists(record),
@@ -69,7 +69,7 @@ def about(module, container):
 
 
 def words(item):
-    head = "%s is %s" % (item["service"], " and ".join(filter(None, [item["state"], item["health"]])))
+    head = "{} is {}".format(item["service"], " and ".join(filter(None, [item["state"], item["health"]])))
     if item["state"] == "exited":
         head += " with code %d" % item["exit_code"]
     if item["check"]:

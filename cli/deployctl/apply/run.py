@@ -1,0 +1,184 @@
+"""The run of Ansible: a process of its own, its events as they come, its whole log in a file."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.resources
+import json
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TextIO
+
+from deployctl.hosts.events import EVENTS
+from deployctl.hosts.ssh import control_folder
+from deployctl.site import Site, inventory_view
+from deployctl.site.inventory import ansible_program
+
+Event = Mapping[str, Any]
+TICK = 0.05
+PATIENCE = 10.0
+"""Seconds that Ansible may take to end after it was told to, before it is killed."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A task that failed on a host. `what` is failed or unreachable."""
+
+    host: str
+    task: str
+    what: str
+    message: str
+
+
+@dataclass
+class Outcome:
+    """What a run came to. `unhealthy` by host: service, state, health, exit_code, check, logs; `bytes` by host: sent."""
+
+    code: int = 0
+    changed: dict[str, int] = field(default_factory=dict)
+    failures: list[Failure] = field(default_factory=list)
+    unhealthy: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    bytes: dict[str, int] = field(default_factory=dict)
+    phases: dict[str, float] = field(default_factory=dict)
+    log: Path = Path()
+
+    @property
+    def ok(self) -> bool:
+        """Whether all hosts are as the plan says."""
+        return self.code == 0 and not self.failures
+
+
+def run_playbook(
+    playbook: str, site: Site, plan_file: Path, events: Callable[[Event], None], *,
+    run: str, env: Mapping[str, str] | None = None, watch: Callable[[], None] = lambda: None,
+    arguments: tuple[str, ...] = (),
+) -> Outcome:  # fmt: skip
+    """Run one of our playbooks ("install") with a plan, and report its events as they come.
+
+    `watch` is called all the time; what it raises (a lost lease) ends the run, as Ctrl-C does: Ansible is told, then
+    waited for, and the exception goes on. The log is <state>/log/<run>.log.
+    """
+    with tempfile.TemporaryDirectory(prefix="deployctl-run-") as folder:
+        work = Path(folder)
+        command = _command(playbook, site, plan_file, work)
+        outcome = Outcome(log=_log_file(site, run))
+        (work / "events").touch(mode=0o600)
+        with outcome.log.open("a") as log, (work / "events").open() as pipe:
+            process = _start([*command, *arguments], _environment(work, env or {}), log)
+            with _stopped_at_the_end(process):
+                _follow(process, pipe, watch, _Counting(outcome, events))
+        outcome.code = process.returncode
+    return outcome
+
+
+def _command(playbook: str, site: Site, plan_file: Path, work: Path) -> list[str]:
+    variables = {"deployctl_plan_file": str(plan_file), "deployctl_known_hosts": str(site.known_hosts.absolute())}
+    (work / "variables.json").write_text(json.dumps(variables))
+    (work / "inventory").mkdir()
+    view = inventory_view(site.folder, work / "inventory")
+    path = playbooks() / f"{playbook}.yml"
+    return [*ansible_program("ansible-playbook"), "-i", str(view), "-e", f"@{work / 'variables.json'}", str(path)]
+
+
+def playbooks() -> Path:
+    """The folder of our playbooks, in the checkout or in the wheel."""
+    return Path(str(importlib.resources.files("deployctl") / "data" / "playbooks"))
+
+
+def _environment(work: Path, more: Mapping[str, str]) -> dict[str, str]:
+    return {
+        **os.environ,
+        "ANSIBLE_CONFIG": str(playbooks() / "ansible.cfg"),
+        "ANSIBLE_SSH_CONTROL_PATH": f"{control_folder()}/%%C",
+        "ANSIBLE_LOCAL_TEMP": str(work / "tmp"),
+        "ANSIBLE_NOCOLOR": "1",
+        "PYTHONUNBUFFERED": "1",
+        EVENTS: str(work / "events"),
+        **more,
+    }
+
+
+def _log_file(site: Site, run: str) -> Path:
+    path = site.state / "log" / f"{run}.log"
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    return path
+
+
+def _start(command: list[str], env: dict[str, str], log: TextIO) -> subprocess.Popen[bytes]:
+    """In a session of its own: the terminal's Ctrl-C reaches us alone, and we decide in which order things end."""
+    return subprocess.Popen(
+        command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+    )
+
+
+@contextlib.contextmanager
+def _stopped_at_the_end(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Whatever ends the block, the process is over afterwards: asked first, then told, then killed."""
+    try:
+        yield
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+            if process.poll() is not None:
+                break
+            process.send_signal(number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(PATIENCE)
+
+
+def _follow(process: subprocess.Popen[bytes], pipe: TextIO, watch: Callable[[], None], report: Callable[[Event], None]) -> None:
+    rest, over = "", False
+    while not over:
+        over = process.poll() is not None  # asked before the read, so that nothing written before the end is missed
+        *lines, rest = (rest + pipe.read()).split("\n")
+        for line in lines:
+            report(json.loads(line))
+        watch()
+        if not over:
+            time.sleep(TICK)
+
+
+class _Counting:
+    """Adds events up to the outcome, and passes them on."""
+
+    def __init__(self, outcome: Outcome, events: Callable[[Event], None]) -> None:
+        self.outcome, self.events = outcome, events
+        self.play, self.since = "", time.time()
+        self.sent: dict[tuple[str, str], int] = {}
+
+    def __call__(self, event: Event) -> None:
+        counter = getattr(self, f"_{event['event']}", None)
+        if counter:
+            counter(event)
+        self.events(event)
+
+    def _play(self, event: Event) -> None:
+        now = float(event["time"])
+        if self.play:
+            self.outcome.phases[self.play] = round(now - self.since, 3)
+        self.play, self.since = str(event.get("name", "")), now
+
+    def _stats(self, event: Event) -> None:
+        self._play({"time": event["time"]})
+        self.outcome.changed = {host: int(counts["changed"]) for host, counts in event["hosts"].items()}
+
+    def _ok(self, event: Event) -> None:
+        found = event.get("data", {}).get("unhealthy")
+        if found:
+            self.outcome.unhealthy[event["host"]] = found
+
+    def _bytes(self, event: Event) -> None:
+        self.sent[event["host"], event["image"]] = int(event["sent"])
+        host = event["host"]
+        self.outcome.bytes[host] = sum(sent for (name, _), sent in self.sent.items() if name == host)
+
+    def _failed(self, event: Event) -> None:
+        self.outcome.failures.append(Failure(event["host"], event["task"], event["event"], event["message"]))
+
+    _unreachable = _failed
