@@ -27,9 +27,7 @@ def signer(request: pytest.FixtureRequest, tmp_path: Path) -> trust.Signer:
 
 
 @pytest.fixture(scope="module", params=["p256", "ed25519"])
-def signed(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[trust.Signer, bytes, bytes]:
+def signed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[trust.Signer, bytes, bytes]:
     path = tmp_path_factory.mktemp("keys") / "vendor"
     trust.generate(path, None, request.param)
     signer = trust.load_private(path, None)
@@ -99,9 +97,7 @@ def test_no_bytes_break_the_readers_of_signatures(junk: bytes) -> None:
             verify(junk, INDEX, [])
 
 
-@pytest.mark.parametrize(
-    "payload", [b"[]", b'{"subject":[]}', b"[" * 100_000, b"\xff", b'{"predicate":{},"subject":1}']
-)
+@pytest.mark.parametrize("payload", [b"[]", b'{"subject":[]}', b"[" * 100_000, b"\xff", b'{"predicate":{},"subject":1}'])
 def test_a_signed_statement_that_is_not_ours_is_refused(signer: trust.Signer, payload: bytes) -> None:
     envelope = signatures._envelope(payload, signer.public, signer.sign(signatures._pae(payload)))
     with pytest.raises(trust.BadSignature):

@@ -1,0 +1,87 @@
+"""A list of the bundles that a deploy node holds. The bundles stay where they are; only the list is ours."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from deploybundle.errors import InputError, did_you_mean
+from deploybundle.open import Bundle
+
+SCHEMA = 1
+
+
+class NotInStore(InputError):
+    """The deploy node holds no such release."""
+
+    code = "not-in-store"
+
+
+@dataclass(frozen=True)
+class Held:
+    """A bundle of the list: its file, its identity (`sha256:…` of the index) and its release."""
+
+    path: str
+    index_digest: str
+    name: str
+    version: str
+
+
+@dataclass(frozen=True)
+class Store:
+    """The list, as `bundles.json` in `folder`; written whole or not at all."""
+
+    folder: Path
+
+    @property
+    def _file(self) -> Path:
+        return self.folder / "bundles.json"
+
+    def admit(self, bundle: Bundle) -> Held:
+        """Put a bundle on the list, last; one of the same index is replaced, so that a moved file is found again."""
+        held = Held(str(bundle.path.resolve()), bundle.index_digest, bundle.name, bundle.version)
+        with self._locked():
+            self._write([*(other for other in self.list() if other.index_digest != held.index_digest), held])
+        return held
+
+    def list(self) -> list[Held]:
+        """Every bundle that was admitted, oldest first, also those whose file is gone."""
+        try:
+            value = json.loads(self._file.read_bytes())
+        except FileNotFoundError:
+            return []
+        if value["schema"] != SCHEMA:
+            raise InputError(f"expected schema {SCHEMA}, got {value['schema']}", place=str(self._file))
+        return [Held(**entry) for entry in value["bundles"]]
+
+    def find(self, name: str, version: str) -> Held:
+        """The bundle of a release, the one admitted last. NotInStore if there is none, or its file is gone."""
+        found = [held for held in self.list() if (held.name, held.version) == (name, version)]
+        if not found:
+            known = [f"{held.name} {held.version}" for held in self.list()]
+            hint = did_you_mean(f"{name} {version}", known)
+            raise NotInStore(f"holds no bundle of {name} {version}", place=str(self.folder), hint=hint)
+        if not Path(found[-1].path).is_file():
+            raise NotInStore("the bundle is not there any more", place=found[-1].path, hint="bring it back, or admit a copy")
+        return found[-1]
+
+    def _write(self, held: Sequence[Held]) -> None:
+        data = json.dumps({"schema": SCHEMA, "bundles": [asdict(each) for each in held]}, indent=2)
+        partial = self._file.with_name("bundles.json.partial")
+        with partial.open("w") as out:
+            out.write(data + "\n")
+            out.flush()
+            os.fsync(out.fileno())
+        partial.replace(self._file)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
