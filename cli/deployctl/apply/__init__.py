@@ -1,8 +1,14 @@
-"""Apply: the journal, the lock on the hosts, and the run of Ansible."""
+"""Apply: from a bundle to a plan, the journal, the lock on the hosts, and the run of Ansible."""
 
 from deployctl.apply.archive import write_archive
+from deployctl.apply.install import NotHealthy, SiteMoved, StepFailed, install, ready
 from deployctl.apply.journal import Journal, Run
 from deployctl.apply.lease import Lease, hold
+from deployctl.apply.prepare import Prepared, ask_facts, prepare, read_at_site
 from deployctl.apply.run import Event, Failure, Outcome, run_playbook
+from deployctl.apply.stage import stage, work_folder
 
-__all__ = ["Event", "Failure", "Journal", "Lease", "Outcome", "Run", "hold", "run_playbook", "write_archive"]
+__all__ = [
+    "Event", "Failure", "Journal", "Lease", "NotHealthy", "Outcome", "Prepared", "Run", "SiteMoved", "StepFailed", "ask_facts",
+    "hold", "install", "prepare", "read_at_site", "ready", "run_playbook", "stage", "work_folder", "write_archive",
+]  # fmt: skip

@@ -41,11 +41,9 @@ def command(
             project, folder, signer, Toolbox(_locks(), cache()),
             files=file or (), version=version, name=name, level=level, progress=step,
         )  # fmt: skip
-    size = built.path.stat().st_size
-    show.say(
-        f"{show.size(size)} in {time.monotonic() - started:.1f} s;"
-        f" images: {show.size(built.bytes_exported)} exported, {show.size(built.bytes_reused)} found in earlier bundles"
-    )
+    seconds = time.monotonic() - started
+    images = f"{show.size(built.exported)} exported, {show.size(built.reused)} found in earlier bundles"
+    show.say(f"{show.size(built.size)} in {seconds:.1f} s; images: {images}")
     show.say(f"index {built.index_digest}, signed by {signer.public.fingerprint}")
     show.out(os.path.relpath(built.path) if built.path.is_relative_to(Path.cwd()) else str(built.path))
 

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from deploybundle.release import SecretSpec
-from deployctl.apply import release_of
 from deployctl.commands import show
 from deployctl.commands.options import INVENTORIES, Client, Inventories, PasswordFile, site_of, vault_of
+from deployctl.commands.releases import release_of
 from deployctl.commands.verify import Key
 from deployctl.secrets import Secret, generate
 from deployctl.site import Site

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import yaml
 
-from deploybundle.errors import InputError
+from deploybundle.errors import InputError, did_you_mean
 from deploybundle.release import Release
 from deployctl.desired.addresses import ServiceNet, networks
 from deployctl.desired.compose import MIGRATE, Model, host_services, migration_service, mounted, project_model, tag_of
@@ -17,10 +17,10 @@ from deployctl.desired.flows import SiteFlows, site_flows
 from deployctl.desired.model import Desired, File, HostDesired, Migration, ServiceDesired
 from deployctl.desired.network import PROTOCOLS, ruleset
 from deployctl.desired.paths import ETC, network_file, project_folder
-from deployctl.desired.placement import Placement, placement
+from deployctl.desired.placement import Placement, client_file, placement
 from deployctl.desired.probes import probes
 from deployctl.desired.readme import host_readme
-from deployctl.desired.render import SUFFIX, SiteView, client_view, render, template_names
+from deployctl.desired.render import SUFFIX, SiteView, asked_of_client, client_view, render, template_names
 from deployctl.desired.secret_files import secret_files
 from deployctl.desired.sources import Sources
 from deployctl.desired.system import system_files
@@ -29,6 +29,12 @@ from deployctl.site import Host, Site
 
 HASH_LABEL = "dev.deployctl.hash"
 HEADER = "# Written by deployctl for {host}: {name} {version} at {client}. `docker compose up -d` here changes nothing.\n"
+
+
+class SettingUnknown(InputError):
+    """The client answers a setting that the product does not have."""
+
+    code = "setting-unknown"
 
 
 class MountMissing(InputError):
@@ -60,6 +66,7 @@ def desired(release: Release, site: Site, sources: Sources) -> Desired:
 
     Raises InputErrors: a service without a host, a flow without an answer, a template that does not render.
     """
+    _check_settings(release, site, sources)
     placed = placement(release, site)
     nets = networks(release.name, release.services, site.client.pool)
     context = Context(release, site, sources, placed, site_flows(release, site, placed), nets, waves(release))
@@ -72,6 +79,16 @@ def desired(release: Release, site: Site, sources: Sources) -> Desired:
         migrations=tuple(_migrations(context)),
         entrances=tuple(_entrances(context)),
     )
+
+
+def _check_settings(release: Release, site: Site, sources: Sources) -> None:
+    """A misspelt answer would silently be none."""
+    templates = [sources.files[name] for name in template_names(sources.files, release.config_dir)]
+    known = set(release.settings) | asked_of_client(templates)
+    unknown = sorted(set(site.client.settings) - known)
+    if unknown:
+        place = f"{client_file(site)}: settings.{unknown[0]}"
+        raise SettingUnknown("the product has no such setting", place=place, hint=did_you_mean(unknown[0], known))
 
 
 def _migrations(context: Context) -> list[Migration]:

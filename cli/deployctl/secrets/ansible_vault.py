@@ -36,8 +36,10 @@ class VaultPassword:
         if self.file is not None:
             yield self.file
             return
+        if self.word is None:
+            raise WrongVaultPassword("no vault password was given", hint="--vault-password-file, or run it at a terminal")
         with tempfile.NamedTemporaryFile("w", dir=_memory_dir(), prefix="deployctl-") as file:
-            file.write(self.word.reveal() if self.word else "")
+            file.write(self.word.reveal())
             file.flush()
             yield Path(file.name)
 

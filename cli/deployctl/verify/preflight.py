@@ -53,9 +53,9 @@ def from_error(error: DeployctlError) -> Problem:
 
 
 def preflight(
-    desired: Desired, plan: Plan, facts: Mapping[str, Facts], images: Mapping[str, Image], pool: str, now: float
+    desired: Desired, plan: Plan, facts: Mapping[str, Facts], images: Mapping[str, Image], pool: str
 ) -> list[Problem]:
-    """All problems of the hosts that could be asked. `now` is the deploy node's clock, in seconds since the epoch."""
+    """All problems of the hosts that could be asked."""
     found: list[Problem] = []
     for name, about in facts.items():
         host, steps = desired.hosts[name], plan.hosts[name]
@@ -66,7 +66,7 @@ def preflight(
         found += _memory(host, about)
         found += _ports(host, about)
         found += _pool(name, about, pool, desired.project)
-        found += _clock(name, about, now)
+        found += _clock(name, about)
         found += _record(name, about, desired.project)
     return found
 
@@ -157,8 +157,8 @@ def _pool(name: str, facts: Facts, pool: str, project: str) -> Iterator[Problem]
             yield Problem(name, f"{other} is in use there and lies in the pool {pool}", "choose another in client.yml: pool")
 
 
-def _clock(name: str, facts: Facts, now: float) -> Iterator[Problem]:
-    skew = facts["clock"] - now
+def _clock(name: str, facts: Facts) -> Iterator[Problem]:
+    skew = facts["ahead"]
     if abs(skew) > SKEW:
         word = "ahead of" if skew > 0 else "behind"
         yield Problem(name, f"its clock is {abs(skew):.0f} s {word} this machine's", "set the clock of the one that is wrong")

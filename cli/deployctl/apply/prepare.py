@@ -1,0 +1,127 @@
+"""From a bundle and a site to a plan: everything that is known before anything changes."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from deploybundle.errors import DeployctlError
+from deploybundle.open import Bundle, extract_files
+from deploybundle.release import Port, Release, load
+from deployctl.desired import Desired, File, Sources, desired
+from deployctl.hosts import ask, survey
+from deployctl.plan import Plan, plan
+from deployctl.secrets import Backend, load_secrets
+from deployctl.site import Host, Site
+from deployctl.verify import Problem, from_error, preflight
+
+Facts = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What shall be, what is, and the way from one to the other. `problems` must be empty before anything is done."""
+
+    site: Site
+    bundle: Bundle
+    release: Release
+    desired: Desired
+    facts: Facts
+    plan: Plan
+    problems: tuple[Problem, ...]
+
+    @property
+    def hosts(self) -> list[Host]:
+        """The hosts that the product runs on."""
+        return [self.site.hosts[name] for name in self.desired.hosts]
+
+
+def prepare(site: Site, bundle: Bundle, backend: Backend) -> Prepared:
+    """Read the release with the client's answers, ask the hosts, and plan. Nothing changes.
+
+    Raises InputErrors. What is wrong with hosts does not raise; it is in `problems`, all of it.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(ask_facts, site, site.targets, bundle.name)
+        with tempfile.TemporaryDirectory(prefix="deployctl-") as folder:
+            project = Path(folder).resolve() / bundle.name
+            release = read_at_site(bundle, site, project)
+            secrets = load_secrets(backend, release.secrets)
+            shall = desired(release, site, Sources(project, _contents(project), bundle.images, secrets))
+        facts, errors = asked.result()
+    return _planned(site, bundle, release, shall, facts, errors)
+
+
+def again(before: Prepared) -> Prepared:
+    """The same with the facts of now."""
+    facts, errors = ask_facts(before.site, before.hosts, before.bundle.name)
+    return _planned(before.site, before.bundle, before.release, before.desired, facts, errors)
+
+
+def ask_facts(site: Site, hosts: list[Host], project: str) -> tuple[dict[str, dict[str, Any]], list[DeployctlError]]:
+    """What each host has, and the problems of those that could not be asked. Clocks are corrected for the way."""
+    return survey(hosts, lambda host: ask_one(site, host, project))
+
+
+def ask_one(site: Site, host: Host, project: str) -> dict[str, Any]:
+    """One host's facts; its clock is told as seconds ahead of ours, half the round trip allowed for."""
+    began = time.time()
+    facts = ask(host, site.known_hosts, "facts", {"project": project})
+    facts["ahead"] = facts["clock"] - (began + time.time()) / 2
+    return facts
+
+
+def _planned(
+    site: Site, bundle: Bundle, release: Release, shall: Desired, facts: Facts, errors: list[DeployctlError]
+) -> Prepared:
+    asked = {name: facts[name] for name in shall.hosts if name in facts}
+    reachable = replace(shall, hosts={name: shall.hosts[name] for name in asked})
+    steps = plan(reachable, asked, bundle.images, site.name, str(bundle.path.absolute()), bundle.index_digest)
+    silent = [from_error(error) for error in errors if error.place not in site.hosts or error.place in shall.hosts]
+    problems = [*silent, *preflight(reachable, steps, asked, bundle.images, str(site.client.pool))]
+    return Prepared(site, bundle, release, shall, asked, steps, tuple(problems))
+
+
+def read_at_site(bundle: Bundle, site: Site, project: Path) -> Release:
+    """The release, read by the bundle's own Compose binary with the client's answers. Its files are laid below `project`."""
+    extract_files(bundle, project)
+    return load(
+        project,
+        compose_binary=compose_of(bundle),
+        environment=dict(site.client.settings),
+        profiles=tuple(site.client.profiles),
+        files=bundle.meta["compose_files"],
+        version=bundle.version,
+        name=bundle.name,
+        exposed={ref: [Port(*port) for port in image.exposed] for ref, image in bundle.images.items()},  # type: ignore[arg-type]
+    )
+
+
+def compose_of(bundle: Bundle) -> Path:
+    """The Compose binary of the bundle, unpacked once by its digest."""
+    digest = bundle.tools["docker-compose"].digest
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "deployctl" / "tools"
+    path = base / f"docker-compose-{digest.removeprefix('sha256:')[:16]}"
+    if not path.exists():
+        base.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.NamedTemporaryFile(dir=base, delete=False) as file, bundle.open(digest) as blob:
+            while chunk := blob.read(1 << 20):
+                file.write(chunk)
+            os.fchmod(file.fileno(), 0o700)
+        Path(file.name).replace(path)
+    return path
+
+
+def _contents(project: Path) -> dict[str, File]:
+    """The project's files by relative name. They are configuration: small, and needed whole."""
+    return {
+        str(path.relative_to(project)): File(path.read_bytes(), mode=0o755 if os.access(path, os.X_OK) else 0o644)
+        for path in sorted(project.rglob("*"))
+        if path.is_file()
+    }

@@ -1,0 +1,58 @@
+"""What Ansible is given: the plan as JSON, and an archive of files a host. Secrets are in the archives: a folder in memory, ours alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from deployctl.apply.archive import write_archive
+from deployctl.apply.prepare import Prepared
+from deployctl.plan import HostPlan
+
+SCHEMA = 1
+
+
+@contextmanager
+def work_folder() -> Iterator[Path]:
+    """A folder of mode 0700, in memory where the system has such, gone afterwards."""
+    memory = Path("/dev/shm")  # noqa: S108 — memory; mkdtemp makes a private folder in it
+    with tempfile.TemporaryDirectory(prefix="deployctl-", dir=memory if os.access(memory, os.W_OK) else None) as folder:
+        yield Path(folder)
+
+
+def stage(prepared: Prepared, work: Path, stamp: Mapping[str, Any]) -> Path:
+    """Write the archives and plan.json below `work`; return plan.json. `stamp` (run, epoch, installed) goes into records."""
+    hosts = {name: _host(prepared, steps, work, stamp) for name, steps in prepared.plan.changed.items()}
+    plan = prepared.plan
+    content = {
+        "schema": SCHEMA, "run": stamp["run"], "client": plan.client, "project": plan.project, "version": plan.version,
+        "epoch": stamp["epoch"], "bundle": plan.bundle, "waves": plan.waves, "hosts": hosts,
+    }  # fmt: skip
+    path = work / "plan.json"
+    path.write_text(json.dumps(content, indent=1))
+    return path
+
+
+def _host(prepared: Prepared, steps: HostPlan, work: Path, stamp: Mapping[str, Any]) -> dict[str, Any]:
+    files = prepared.desired.hosts[steps.name].files
+    archive = work / f"{steps.name}.tar"
+    write_archive(archive, {path: files[path] for path in steps.write})
+    return {
+        "images": [
+            {"ref": step.ref, "tag": step.tag, "config": step.config, "missing": list(step.missing), "bytes": step.size}
+            for step in steps.images
+        ],
+        "wire": steps.encoding,
+        "bytes": steps.size,
+        "files": {"archive": str(archive), "write": list(steps.write), "remove": list(steps.remove)},
+        "network": {"load": steps.network},
+        "waves": {str(wave): list(names) for wave, names in steps.waves.items()},
+        "remove_services": list(steps.stop),
+        "migrate": [{"wave": wave, "service": service} for wave, service in steps.migrate],
+        "record": {**steps.record, **stamp},
+    }

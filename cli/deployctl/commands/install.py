@@ -1,0 +1,95 @@
+"""deployctl install: bring a site to a release, and prove it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from deployctl.apply import Event, Outcome, Prepared, ask_facts, install, ready
+from deployctl.commands import show
+from deployctl.commands.options import INVENTORIES, BundleFile, Client, Inventories, Json, PasswordFile
+from deployctl.commands.plan import describe, prepared_of
+from deployctl.commands.proof import as_data, flows_of, health, show_flows, show_health, verdict
+from deployctl.commands.verify import Key
+
+NAME = "install"
+
+
+def command(
+    client: Client, bundle: BundleFile, inventories: Inventories = INVENTORIES, key: Key = None,
+    vault_password_file: PasswordFile = None, as_json: Json = False,
+    flows: Annotated[bool, typer.Option(help="Try every flow, and every connection that is none.")] = True,
+) -> None:  # fmt: skip
+    """Verify the bundle, check the hosts, show the plan, apply it, and prove health and isolation.
+
+    Run it again at any time: what is done is not done again.
+
+    Example: deployctl install --client acme collector-1.0.0.bundle.tar
+    """
+    clock = Clock()
+    prepared = clock.time("verify, ask, plan", lambda: prepared_of(client, bundle, inventories, key, vault_password_file))
+    ready(prepared)
+    show.say(describe(prepared.plan))
+    outcome = clock.time("apply", lambda: install(prepared, Teller()))
+    code = clock.time("prove", lambda: _prove(prepared, as_json, flows))
+    if not as_json:
+        _summary(prepared, outcome, clock)
+    raise typer.Exit(code)
+
+
+def _prove(prepared: Prepared, as_json: bool, flows: bool) -> int:
+    site, project = prepared.site, prepared.plan.project
+    facts, problems = ask_facts(site, prepared.hosts, project) if prepared.plan.changed else (prepared.facts, [])
+    if problems:
+        raise problems[0]
+    services, tried = health(facts), flows_of(site, project, facts) if flows else []
+    if as_json:
+        show.data({"changed": sorted(prepared.plan.changed), "bytes": prepared.plan.size, **as_data(services, tried)})
+    else:
+        show_health(services)
+        if flows:
+            show_flows(tried)
+    return verdict(services, tried)
+
+
+def _summary(prepared: Prepared, outcome: Outcome, clock: Clock) -> None:
+    plan = prepared.plan
+    sent = sum(outcome.bytes.values())
+    changed = f"{len(plan.changed)} hosts changed, {show.size(sent)} of images sent" if plan.changed else "nothing to change"
+    show.out(f"{plan.project} {plan.version} at {plan.client}: {changed}")
+    show.out("time: " + ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in clock.phases.items()))
+    for entrance in prepared.desired.entrances:
+        show.out(f"reachable from outside: {entrance}")
+
+
+class Clock:
+    """Seconds by phase."""
+
+    def __init__(self) -> None:
+        self.phases: dict[str, float] = {}
+
+    def time(self, phase: str, work: Callable[[], Any]) -> Any:
+        """Do the work and note how long it took."""
+        began = time.monotonic()
+        try:
+            return work()
+        finally:
+            self.phases[phase] = time.monotonic() - began
+
+
+class Teller:
+    """Tells a person what happens: a line a task, and bytes while images travel."""
+
+    def __init__(self) -> None:
+        self.task = ""
+
+    def __call__(self, event: Event) -> None:
+        """Show one event."""
+        if event["event"] == "task" and event.get("name") and event["name"] != self.task:
+            self.task = str(event["name"])
+            show.say(f"  {self.task}")
+        elif event["event"] in ("failed", "unreachable"):
+            show.say(f"  {event['host']}: {event['event']}")

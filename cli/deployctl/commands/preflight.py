@@ -1,0 +1,24 @@
+"""deployctl preflight: is the site ready."""
+
+from __future__ import annotations
+
+from deployctl.apply import ready
+from deployctl.commands import show
+from deployctl.commands.options import INVENTORIES, BundleFile, Client, Inventories, PasswordFile
+from deployctl.commands.plan import prepared_of
+from deployctl.commands.verify import Key
+
+NAME = "preflight"
+
+
+def command(
+    client: Client, bundle: BundleFile, inventories: Inventories = INVENTORIES, key: Key = None,
+    vault_password_file: PasswordFile = None,
+) -> None:  # fmt: skip
+    """Check all that an install needs of the hosts, in one list, each with its remedy. Changes nothing.
+
+    Example: deployctl preflight --client acme collector-1.0.0.bundle.tar
+    """
+    prepared = prepared_of(client, bundle, inventories, key, vault_password_file)
+    ready(prepared)
+    show.out(f"ready: {len(prepared.hosts)} hosts, {show.size(prepared.plan.size)} of images to send")

@@ -1,0 +1,62 @@
+"""What is proven after an install and by status: health, and flows both ways. Shown, and turned into an exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from deployctl.commands import show
+from deployctl.commands.exits import Exit
+from deployctl.site import Site
+from deployctl.verify import FlowVerdict, ServiceHealth, health, try_flows
+
+Facts = Mapping[str, Mapping[str, Any]]
+
+
+def flows_of(site: Site, project: str, facts: Facts) -> list[FlowVerdict]:
+    """Try every probe that the hosts' records name."""
+    return try_flows(site, project, {name: list((about["record"] or {}).get("probes", [])) for name, about in facts.items()})
+
+
+def show_health(found: Sequence[ServiceHealth]) -> None:
+    """A line a service."""
+    show.out(
+        show.table([(one.host, one.service, one.version, one.state) for one in found], ("host", "service", "release", "state"))
+    )
+
+
+def show_flows(found: Sequence[FlowVerdict]) -> None:
+    """How many are open and shut as promised, and each that is not."""
+    opened = [one for one in found if one.promised_open]
+    shut = [one for one in found if not one.promised_open]
+    show.out(
+        f"flows: {sum(one.good for one in opened)} of {len(opened)} open as promised,"
+        f" {sum(one.good for one in shut)} of {len(shut)} forbidden connections refused"
+    )
+    for one in found:
+        if not one.good:
+            show.out(f"  {one}")
+
+
+def verdict(services: Sequence[ServiceHealth], flows: Sequence[FlowVerdict]) -> Exit:
+    """The exit code of what was seen; health comes first, since an ill service refuses connections too."""
+    if not all(one.good for one in services):
+        return Exit.UNHEALTHY
+    return Exit.DONE if all(one.good for one in flows) else Exit.FLOWS
+
+
+def as_data(services: Sequence[ServiceHealth], flows: Sequence[FlowVerdict]) -> dict[str, Any]:
+    """The same for a script."""
+    return {
+        "services": [{"host": s.host, "service": s.service, "version": s.version, "state": s.state, "good": s.good} for s in services],
+        "flows": [
+            {
+                "host": f.host, "from": f.source, "to": f.target, "address": f.address, "port": f.port,
+                "promised": "open" if f.promised_open else "shut", "seen": f.seen, "good": f.good, "why": f.why,
+            }
+            for f in flows
+        ],
+    }  # fmt: skip
+
+
+__all__ = ["as_data", "flows_of", "health", "show_flows", "show_health", "verdict"]
