@@ -21,6 +21,9 @@ description: Appends an event a line to the file that DEPLOYCTL_EVENTS names.
 """
 
 
+LINES = 20
+
+
 class CallbackModule(CallbackBase):
     """One line for each play, and for each task's start and end on each host."""
 
@@ -72,6 +75,11 @@ class CallbackModule(CallbackBase):
 
 
 def _message(result: dict[str, Any]) -> str:
-    """Why it failed, in the module's own words; what `no_log` hides stays hidden."""
-    words = result.get("censored") or result.get("msg") or "failed"
-    return str(words)
+    """Why it failed, in the module's own words and a program's last ones; what `no_log` hides stays hidden."""
+    if "censored" in result:
+        return str(result["censored"])
+    items = [item for item in result.get("results", []) if item.get("failed")]
+    if items:
+        return "\n".join(_message(item) for item in items)
+    said = str(result.get("stderr") or "").strip().splitlines()[-LINES:]
+    return "\n".join([str(result.get("msg") or "failed"), *said])

@@ -51,7 +51,8 @@ def _parts(image: Image, missing: Sequence[int], tag: str) -> Iterator[bytes | L
         (_blob(_digest(manifest)), manifest), (_blob(image.config_digest), image.config),
     ]  # fmt: skip
     pending = b"".join(_header(name, len(data)) + data + _padding(len(data)) for name, data in head)
-    for layer in dict.fromkeys(image.layers[number] for number in missing):
+    once = {image.layers[number].diff_id: image.layers[number] for number in missing}  # an image may have a layer twice
+    for layer in once.values():
         yield pending + _header(_blob(layer.diff_id), layer.raw_size)
         yield layer
         pending = _padding(layer.raw_size)

@@ -165,7 +165,8 @@ def take_away(path):
 
 def changes(member, path, data):
     """What `--diff` shows. Of a file that not everybody may read, only that it changes."""
-    header = {"before_header": path, "after_header": "%s mode %04o owner %d:%d" % (path, member.mode, member.uid, member.gid)}
+    after = f"{path} mode {member.mode:04o} owner {member.uid}:{member.gid}"
+    header = {"before_header": path, "after_header": after}
     if member.issym():
         before = os.readlink(path) + "\n" if os.path.islink(path) else ""
         return dict(header, before=before, after=member.linkname + "\n")
@@ -186,7 +187,7 @@ def text(data):
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
-        return "(not text, %d bytes)\n" % len(data)
+        return f"(not text, {len(data)} bytes)\n"
 
 
 if __name__ == "__main__":

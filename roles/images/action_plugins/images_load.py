@@ -42,7 +42,7 @@ class ActionModule(ActionBase):
         return dict(result)
 
     def _load_all(self, images: list[dict[str, Any]], variables: dict[str, Any]) -> Iterator[int]:
-        bundle = open_bundle(Path(self._task.args["bundle"]), load_trusted())
+        bundle = the_bundle(Path(self._task.args["bundle"]), str(self._task.args.get("index") or ""))
         host, known_hosts = self._way(variables)
         for item in images:
             command = ssh_command(host, known_hosts, "sh", "-c", LOAD, LOAD, str(item["tag"]))
@@ -60,6 +60,16 @@ class ActionModule(ActionBase):
         }  # fmt: skip
         options = {variable: self._connection.get_option(option) for variable, option in asked.items()}
         return Host(name, address, "", options), Path(known)
+
+
+def the_bundle(path: Path, index: str) -> Bundle:
+    """The bundle whose index the plan was made from, after its signatures were checked; without a plan, a trusted one."""
+    if not index:
+        return open_bundle(path, load_trusted())
+    bundle = open_bundle(path, None)
+    if bundle.index_digest != index:
+        raise AnsibleActionFail(f"{path}: the plan was made from index {index}, this bundle has {bundle.index_digest}")
+    return bundle
 
 
 def load(bundle: Bundle, item: dict[str, Any], encoding: str, host: str, command: list[str]) -> int:

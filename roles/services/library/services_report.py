@@ -35,7 +35,7 @@ def main() -> None:
     module.exit_json(
         changed=False,
         first=not os.path.exists(record),
-        message="\n".join(words(item) for item in found) or "another host's services are not healthy; here all are",
+        message="\n".join(words(item) for item in found),
         deployctl={"unhealthy": found},
     )
 
@@ -71,7 +71,7 @@ def about(module, container):
 def words(item):
     head = "{} is {}".format(item["service"], " and ".join(filter(None, [item["state"], item["health"]])))
     if item["state"] == "exited":
-        head += " with code %d" % item["exit_code"]
+        head += f" with code {item['exit_code']}"
     if item["check"]:
         head += "; its health check said: " + item["check"]
     return "\n  ".join([head, *item["logs"]])
