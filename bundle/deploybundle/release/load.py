@@ -174,11 +174,10 @@ def _shared_problems(
     yield from check_lost_keys(read.docs, read.project)
     yield from _config_problems(spec, read.project, top)
     yield from _secret_problems(spec, services, top)
-    if version is None:
+    if version is None and "version" not in mapping(read.model.get(KEY)):
+        plain = "no version, and the images' tags do not agree on one"
         place = read.files[0] if read.plain else f"{top}.version"
-        yield Problem(
-            place, "no version, and the images' tags do not agree on one" if read.plain else "missing", "give --version"
-        )
+        yield Problem(place, plain if read.plain else "missing", "give --version")
 
 
 def _config_problems(spec: ReleaseSpec, project: Path, top: str) -> Iterator[Problem]:

@@ -20,11 +20,14 @@ _EXPECTED = {
 
 
 def parse(model: type[Model], value: Any, place: str) -> tuple[Model, list[Problem]]:
-    """`value` as `model`; with problems, an empty model. `place` is the file and key."""
+    """`value` as `model`, and what is wrong with it; wrong keys are left out of the model. `place`: file and key."""
     try:
         return model.model_validate({} if value is None else value), []
     except ValidationError as error:
-        return model(), [_problem(model, dict(detail), value, place) for detail in error.errors()]
+        details = [dict(detail) for detail in error.errors()]
+        wrong = {str(detail["loc"][0]) for detail in details if detail["loc"]}
+        sound = {key: part for key, part in value.items() if key not in wrong} if isinstance(value, Mapping) else {}
+        return model.model_validate(sound), [_problem(model, detail, value, place) for detail in details]
 
 
 def _problem(model: type[BaseModel], detail: Mapping[str, Any], value: Any, place: str) -> Problem:
