@@ -12,6 +12,7 @@ from deployctl.rehearsal import naming
 
 TABLE = "rehearsal"
 MAX_PACKETS_LISTED = 4096
+PROTOCOLS = {"6": "tcp", "17": "udp"}
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def _seen(listed: dict[str, Any]) -> tuple[Seen, ...]:
     for element in listed.get("elem", []):
         bare = element["elem"]["val"] if "elem" in element else element
         source, target, protocol, port = bare["concat"]
-        found.append(Seen(source, target, str(protocol), int(port)))
+        found.append(Seen(source, target, PROTOCOLS.get(str(protocol), str(protocol)), int(port)))
     return tuple(sorted(found, key=lambda seen: (seen.source, seen.target, seen.port)))
 
 

@@ -11,11 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import as_file, files
 from pathlib import Path
 
-from deployctl.rehearsal import docker
+from deployctl.rehearsal import docker, naming
 
 REPOSITORY = "deployctl-rehearsal"
 DEBIAN = "debian:trixie-slim"
-PARENTS = {"base": "", "net": "", "host": "base"}
+PARENTS = {"base": "", "net": "", "bare": "base", "host": "base"}
 
 
 def ensure(say: Callable[[str], None]) -> dict[str, str]:
@@ -28,6 +28,7 @@ def ensure(say: Callable[[str], None]) -> dict[str, str]:
             say(f"building the rehearsal's images ({', '.join(missing)}); once, about a minute")
             _debian(say)
             _build_all(contexts, wanted, missing)
+            _forget_old(wanted)
     return wanted
 
 
@@ -67,8 +68,15 @@ def _build_all(contexts: Path, wanted: dict[str, str], missing: list[str]) -> No
                 docker.run(build_argv(contexts / name, wanted[name], wanted.get(PARENTS[name])))
 
     with ThreadPoolExecutor(2) as pool:
-        for future in [pool.submit(chain, ["base", "host"]), pool.submit(chain, ["net"])]:
+        for future in [pool.submit(chain, ["base", "bare", "host"]), pool.submit(chain, ["net"])]:
             future.result()
+
+
+def _forget_old(wanted: dict[str, str]) -> None:
+    """Remove images of earlier contexts, unless a rehearsal still runs on them."""
+    used = set(docker.lines(["ps", "-a", "--filter", f"label={naming.LABEL}", "--format", "{{.Image}}"]))
+    for tag in set(known()) - used - set(wanted.values()):
+        docker.run(["image", "rm", tag], check=False)
 
 
 def _debian(say: Callable[[str], None]) -> None:

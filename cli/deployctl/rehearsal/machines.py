@@ -114,7 +114,7 @@ def _kind(topology: Topology, machine: Machine, making: Making) -> list[str]:
         return [*VM, "--memory", making.memory, *small, *given, *mounts, making.images["host"]]
     if machine.kind == "deploy":
         medium = ["-v", f"{making.medium}:/media/usb:ro"]
-        return [*VM, "--memory", making.memory, *given, *medium, *_hosts(topology), making.images["base"]]
+        return [*VM, "--memory", making.memory, *given, *medium, *_hosts(topology), making.images["bare"]]
     return [*NET, making.images["net"], "/usr/local/sbin/outside", *(["answer"] if machine.kind == "external" else [])]
 
 
