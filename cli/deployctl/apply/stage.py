@@ -1,4 +1,4 @@
-"""What Ansible is given: the plan as JSON, and an archive of files a host. Secrets are in the archives: a folder in memory, ours alone."""
+"""What Ansible is given: the plan as JSON, and an archive of files a host. Secrets are in them: a private folder, in memory."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def stage(prepared: Prepared, work: Path, stamp: Mapping[str, Any]) -> Path:
     plan = prepared.plan
     content = {
         "schema": SCHEMA, "run": stamp["run"], "client": plan.client, "project": plan.project, "version": plan.version,
-        "epoch": stamp["epoch"], "bundle": plan.bundle, "waves": plan.waves, "hosts": hosts,
+        "epoch": stamp["epoch"], "bundle": plan.bundle, "index": prepared.bundle.index_digest, "waves": plan.waves, "hosts": hosts,
     }  # fmt: skip
     path = work / "plan.json"
     path.write_text(json.dumps(content, indent=1))
@@ -44,7 +44,7 @@ def _host(prepared: Prepared, steps: HostPlan, work: Path, stamp: Mapping[str, A
     write_archive(archive, {path: files[path] for path in steps.write})
     return {
         "images": [
-            {"ref": step.ref, "tag": step.tag, "config": step.config, "missing": list(step.missing), "bytes": step.size}
+            {"ref": step.ref, "tag": step.tag, "config": step.config, "missing": list(step.missing)}
             for step in steps.images
         ],
         "wire": steps.encoding,

@@ -7,8 +7,8 @@ import sys
 import traceback
 from typing import Annotated
 
-import click
 import typer
+from typer.exceptions import TyperException
 
 from deploybundle.errors import DeployctlError
 from deployctl import __version__
@@ -77,13 +77,13 @@ def _run() -> int:
     try:
         result = app(standalone_mode=False)
         return int(result) if isinstance(result, int) else Exit.DONE
-    except click.exceptions.Exit as wish:
+    except typer.Exit as wish:
         return wish.exit_code
-    except (click.exceptions.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         show.say("deployctl: interrupted; run the same command again to go on")
         return Exit.INTERRUPTED
-    except click.ClickException as error:
-        error.show()
+    except TyperException as error:
+        _usage(error)
         return Exit.USAGE
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -103,3 +103,11 @@ def _run() -> int:
 def _trace() -> None:
     if os.environ.get("DEPLOYCTL_DEBUG"):
         traceback.print_exc()
+
+
+def _usage(error: TyperException) -> None:
+    """What of the command line was not understood: Typer's own words, with the verb's usage where it knows it."""
+    if hasattr(error, "show"):
+        error.show()
+    else:
+        show.say(f"deployctl: {error}")

@@ -26,10 +26,10 @@ def probes(
         allowed = {(a, p, proto): why for a, p, proto, why in _allowed(source, flows.of(host.name), nets)}
         for (address, port, protocol), (target, why) in allowed.items():
             found[source, address, port, protocol] = _probe(source, target, address, port, protocol, True, why)
-        for address, port, target in _others(source, host, release, site, placed, nets):
-            key = (source, address, port.port, port.protocol)
-            if port.protocol == "tcp" and key not in found:
-                found[key] = _probe(source, target, address, port.port, port.protocol, False, "no flow")
+        for address, at, target in _others(source, host, release, site, placed, nets):
+            key = (source, address, at.port, at.protocol)
+            if at.protocol == "tcp" and key not in found:
+                found[key] = _probe(source, target, address, at.port, at.protocol, False, "no flow")
     return tuple(found[key] for key in sorted(found))
 
 

@@ -28,7 +28,7 @@ class SecretTarget(InputError):
 def secret_version(secrets: Mapping[str, Secret], salt: str) -> str:
     """A name for these values together: 12 hex digits, slow to try values against."""
     text = "\0".join(f"{name}\0{secret.reveal()}" for name, secret in sorted(secrets.items()))
-    return hashlib.scrypt(text.encode(), salt=salt.encode(), dklen=6, **SCRYPT).hex()  # type: ignore[call-overload,no-any-return]
+    return hashlib.scrypt(text.encode(), salt=salt.encode(), dklen=6, **SCRYPT).hex()
 
 
 def secret_targets(release: Release, service: str) -> dict[str, str]:
