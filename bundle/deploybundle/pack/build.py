@@ -14,7 +14,7 @@ from deploybundle.errors import RefusedError
 from deploybundle.open import Bundle, Image, Layer, Progress, media, open_bundle
 from deploybundle.open.streams import CHUNK
 from deploybundle.pack import index as oci
-from deploybundle.pack.layers import LEVEL, Layers
+from deploybundle.pack.layers import LEVEL, Layers, compressor_of
 from deploybundle.pack.partial import partial
 from deploybundle.pack.problems import CannotBundle, ImageChanged
 from deploybundle.pack.writer import Blob, Writer, write_at
@@ -126,7 +126,7 @@ class _Job:
 
     def __post_init__(self) -> None:
         wanted = frozenset(diff_id for image in self.images for diff_id in image.diff_ids)
-        self.layers = Layers(self.writer, self.folder, wanted, self.level, self._count)
+        self.layers = Layers(self.writer, self.folder, wanted, self._count)
 
     def run(self, source: sources.ImageSource, kinds: Mapping[str, Members], meta: Mapping[str, Any]) -> None:
         self._reuse()
@@ -154,9 +154,10 @@ class _Job:
         if not todo:
             return
         self.total = sum(image.size for image in todo.values())
+        compressor = compressor_of(self.level)
         for part in source.export(sorted(image.ref for image in todo.values())):
             if isinstance(part, sources.Layer):
-                self.layers.add(part)
+                self.layers.add(part, compressor)
             elif part.digest in todo:
                 self.configs[part.digest] = self.writer.put(part.content)
 

@@ -27,6 +27,15 @@ def layer_of(diff_id: str, raw_size: int, digest: str, size: int) -> Layer:
     return Layer(diff_id, raw_size, Descriptor(media.LAYER, digest, size, {media.RAW_SIZE: str(raw_size)}))
 
 
+def compressor_of(level: int) -> zstandard.ZstdCompressor:
+    """A compressor on all cores; it holds about 30 MB for each, so it is let go of with the export.
+
+    Always worker threads, at least one: zstd's bytes don't depend on their number, but differ without any.
+    """
+    threads = max(1, len(os.sched_getaffinity(0)))
+    return zstandard.ZstdCompressor(level=level, threads=threads, write_content_size=True)
+
+
 @dataclass
 class Layers:
     """The layers of the new bundle, by diff_id; `wanted` are those that its images have; `written` counts bytes."""
@@ -34,23 +43,17 @@ class Layers:
     writer: Writer
     folder: Path
     wanted: frozenset[str]
-    level: int = LEVEL
     on_bytes: Callable[[int], None] = lambda _: None
     found: dict[str, Layer] = field(default_factory=dict)
     written: int = 0
 
-    def __post_init__(self) -> None:
-        # Always worker threads, at least one: zstd's bytes don't depend on their number, but differ without any.
-        threads = max(1, len(os.sched_getaffinity(0)))
-        self._compressor = zstandard.ZstdCompressor(level=self.level, threads=threads, write_content_size=True)
-
-    def add(self, layer: sources.Layer) -> None:
+    def add(self, layer: sources.Layer, compressor: zstandard.ZstdCompressor) -> None:
         """Compress a layer into the bundle. Taken back if no image wants it, or it is there already."""
         if layer.size is None:
             with tempfile.TemporaryFile(dir=self.folder) as spool:
-                self._add(spool, self._spool(layer.stream, spool))
+                self._add(spool, self._spool(layer.stream, spool), compressor)
         else:
-            self._add(layer.stream, layer.size)
+            self._add(layer.stream, layer.size, compressor)
 
     def _spool(self, stream: BinaryIO, spool: BinaryIO) -> int:
         """Only for engines that export layers compressed: a frame's header has the raw size, and nobody knows it yet."""
@@ -60,10 +63,10 @@ class Layers:
         spool.seek(0)
         return size
 
-    def _add(self, stream: BinaryIO, size: int) -> None:
-        raw = hashlib.sha256()
+    def _add(self, stream: BinaryIO, size: int, compressor: zstandard.ZstdCompressor) -> None:
+        raw, frame = hashlib.sha256(), compressor.chunker(size=size, chunk_size=CHUNK)
         try:
-            blob = self.writer.stream(self._compress(stream, size, raw.update), keep=lambda: self._is_new(raw.hexdigest()))
+            blob = self.writer.stream(self._compress(stream, frame, raw.update), keep=lambda: self._is_new(raw.hexdigest()))
         except zstandard.ZstdError as error:
             raise ImageChanged(f"a layer is not of its declared {size} bytes: {error}", place="Docker") from error
         if self._is_new(raw.hexdigest()):
@@ -74,10 +77,11 @@ class Layers:
     def _is_new(self, raw: str) -> bool:
         return f"sha256:{raw}" in self.wanted and f"sha256:{raw}" not in self.found
 
-    def _compress(self, stream: BinaryIO, size: int, look: Callable[[bytes], None]) -> Iterator[bytes]:
-        frame = self._compressor.compressobj(size=size)
+    def _compress(
+        self, stream: BinaryIO, frame: zstandard.ZstdCompressionChunker, look: Callable[[bytes], None]
+    ) -> Iterator[bytes]:
         while chunk := stream.read(CHUNK):
             look(chunk)
-            yield frame.compress(chunk)
+            yield from frame.compress(chunk)
             self.on_bytes(len(chunk))
-        yield frame.flush()
+        yield from frame.finish()  # type: ignore[no-untyped-call]
