@@ -295,7 +295,8 @@ def lock(request: Table) -> Table:
         lease = read_lease(request)
         if lease["held"] and lease["run"] != request["run"]:
             raise Refusal("locked", f"{lease['holder']} holds the lock", lease=lease)
-        epoch = max(lease["epoch"] + 1, request.get("epoch", 0))
+        recorded = (read_json(state(request, "record.json")) or {}).get("epoch", 0)
+        epoch = max(lease["epoch"] + 1, recorded + 1, request.get("epoch", 0))
         fresh = {"epoch": epoch, "holder": request["holder"], "run": request["run"], "since": time.time()}
         return write_lease(request, fresh)
 
