@@ -1,0 +1,57 @@
+"""The lease over several hosts; the hosts are this machine under several roots."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploybundle.errors import LockedError
+from deployctl.apply import lease as module
+from deployctl.apply.lease import hold
+from deployctl.hosts import LockLost, ask
+from deployctl.site import ClientSettings, Host, Site
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+    def rooted(host: Host, known: Path, verb: str, request: Mapping[str, Any], limit: float = 0) -> dict[str, Any]:
+        return ask(host, known, verb, {**request, "root": str(tmp_path / host.name)}, limit or 60)
+
+    monkeypatch.setattr(module, "ask", rooted)
+    hosts = {name: Host(name, "127.0.0.1", "data", {"ansible_connection": "local"}) for name in ("a", "b")}
+    return Site("acme", tmp_path, hosts, ClientSettings())
+
+
+def lock_file(site: Site, host: str) -> Path:
+    return site.folder / host / "var/lib/deployctl/shop/lock.json"
+
+
+def test_a_lease_is_held_on_all_hosts_and_given_back(site: Site) -> None:
+    with hold(site, site.targets, "shop", "r1") as lease:
+        assert lease.epochs == {"a": 1, "b": 1}
+        assert json.loads(lock_file(site, "b").read_text())["run"] == "r1"
+    assert json.loads(lock_file(site, "b").read_text()) == {"epoch": 1, "schema": 1}
+    with hold(site, site.targets, "shop", "r2") as lease:
+        assert lease.epoch == 2
+
+
+def test_when_one_host_is_locked_none_is(site: Site) -> None:
+    with hold(site, [site.hosts["b"]], "shop", "r1"):
+        with pytest.raises(LockedError, match="b: .* since .* lease until"), hold(site, site.targets, "shop", "r2"):
+            pytest.fail("the lock was given twice")
+        assert "run" not in json.loads(lock_file(site, "a").read_text())
+
+
+def test_a_lease_is_renewed_and_its_loss_is_told(site: Site) -> None:
+    with hold(site, site.targets, "shop", "r1", ttl=1.5) as lease:
+        time.sleep(2.5)
+        lease.check()
+        lock_file(site, "a").unlink()
+        time.sleep(1.5)
+        with pytest.raises(LockLost):
+            lease.check()
