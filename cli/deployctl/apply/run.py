@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import importlib.resources
 import json
-import os
 import signal
 import subprocess
 import tempfile
@@ -17,8 +16,7 @@ from typing import Any, TextIO
 
 from deployctl.hosts.events import EVENTS
 from deployctl.hosts.ssh import control_folder
-from deployctl.site import Site, inventory_view
-from deployctl.site.inventory import ansible_program
+from deployctl.site import Site, ansible_environment, ansible_program, inventory_view
 
 Event = Mapping[str, Any]
 TICK = 0.05
@@ -93,7 +91,7 @@ def playbooks() -> Path:
 
 def _environment(work: Path, more: Mapping[str, str]) -> dict[str, str]:
     return {
-        **os.environ,
+        **ansible_environment(),
         "ANSIBLE_CONFIG": str(playbooks() / "ansible.cfg"),
         "ANSIBLE_SSH_CONTROL_PATH": f"{control_folder()}/%%C",
         "ANSIBLE_LOCAL_TEMP": str(work / "tmp"),

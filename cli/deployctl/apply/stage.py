@@ -44,8 +44,7 @@ def _host(prepared: Prepared, steps: HostPlan, work: Path, stamp: Mapping[str, A
     write_archive(archive, {path: files[path] for path in steps.write})
     return {
         "images": [
-            {"ref": step.ref, "tag": step.tag, "config": step.config, "missing": list(step.missing)}
-            for step in steps.images
+            {"ref": step.ref, "tag": step.tag, "config": step.config, "missing": list(step.missing)} for step in steps.images
         ],
         "wire": steps.encoding,
         "bytes": steps.size,

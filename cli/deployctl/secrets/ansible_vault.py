@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ import yaml
 from deploybundle.errors import InputError
 from deployctl.secrets.backend import WrongVaultPassword
 from deployctl.secrets.value import Secret
+from deployctl.site import ansible_environment, ansible_program
 
 
 class VaultInvalid(InputError):
@@ -78,8 +78,8 @@ class AnsibleVault:
     def _vault(self, arguments: list[str], given: bytes) -> bytes:
         with self.password.as_file() as file:
             done = subprocess.run(
-                [sys.executable, "-m", "ansible.cli.vault", *arguments, "--vault-password-file", str(file)],
-                input=given, capture_output=True, check=False,
+                [*ansible_program("ansible-vault"), *arguments, "--vault-password-file", str(file)],
+                input=given, capture_output=True, check=False, env=ansible_environment(),
             )  # fmt: skip
         if done.returncode != 0:
             raise _refusal(done.stderr.decode(errors="replace"), self.place)

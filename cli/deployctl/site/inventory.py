@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from deploybundle.errors import InputError, did_you_mean
+from deployctl.site.ansible import ansible_environment, ansible_program
 from deployctl.site.client import ClientSettings, read_client
 from deployctl.site.model import Host, Site
 from deployctl.site.view import inventory_view
@@ -60,18 +59,13 @@ def _ansible_inventory(folder: Path) -> dict[str, Any]:
         done = subprocess.run(
             [*ansible_program("ansible-inventory"), "-i", str(view), "--list"],
             capture_output=True, text=True, check=False, cwd=temporary,
-            env={**os.environ, "ANSIBLE_INVENTORY_UNPARSED_FAILED": "true"},
+            env={**ansible_environment(), "ANSIBLE_INVENTORY_UNPARSED_FAILED": "true"},
         )  # fmt: skip
         if done.returncode != 0:
             said = done.stderr.strip().replace(str(view), str(folder))
             raise InventoryInvalid(f"Ansible cannot read it: {said}", place=str(folder))
     listed: dict[str, Any] = json.loads(done.stdout)
     return listed
-
-
-def ansible_program(name: str) -> list[str]:
-    """The argv of one of Ansible's programs, of the ansible-core that this Python has."""
-    return [sys.executable, "-m", f"ansible.cli.{name.removeprefix('ansible-')}"]
 
 
 def _hosts(listed: dict[str, Any], place: Path) -> Iterator[tuple[str, Host]]:
