@@ -15,11 +15,11 @@ from deployctl.hosts.errors import (
     clock,
 )  # fmt: skip
 from deployctl.hosts.keys import HostKey, diagnose, known_name, pin, pinned, scan
-from deployctl.hosts.ssh import ask, call, call_each, control_folder, options, ssh_command
+from deployctl.hosts.ssh import ask, call, call_each, control_folder, disconnect, options, ssh_command
 from deployctl.hosts.survey import ask_all, survey
 
 __all__ = [
     "ConnectionRefused", "HostKey", "HostKeyChanged", "HostKeyUnknown", "HostsFailed", "LockLost", "LoginRefused",
     "NoAnswer", "NoDocker", "NoPython", "SudoRefused", "Unreachable", "ask", "call", "call_each", "clock",
-    "control_folder", "diagnose", "known_name", "ask_all", "options", "pin", "pinned", "scan", "ssh_command", "survey",
+    "control_folder", "diagnose", "disconnect", "known_name", "ask_all", "options", "pin", "pinned", "scan", "ssh_command", "survey",
 ]  # fmt: skip

@@ -56,6 +56,14 @@ def ssh_command(host: Host, known_hosts: Path, *argv: str) -> list[str]:
     return ["ssh", "-T", *options(known_hosts), *_from_inventory(host.variables), host.address, "--", shlex.join(argv)]
 
 
+def disconnect(site: Site) -> None:
+    """End the masters to the site's hosts: before a machine is replaced, or a dead one is waited for by the living."""
+    for host in site.hosts.values():
+        if not host.local:
+            command = ["ssh", *options(site.known_hosts), *_from_inventory(host.variables), "-O", "exit", host.address]
+            subprocess.run(command, capture_output=True, check=False)
+
+
 def _from_inventory(variables: Mapping[str, Any]) -> list[str]:
     """What the inventory says about the way in, in Ansible's own words."""
     found: list[str] = []
