@@ -24,7 +24,7 @@ def parse(model: type[Model], value: Any, place: str) -> tuple[Model, list[Probl
     try:
         return model.model_validate({} if value is None else value), []
     except ValidationError as error:
-        details = [dict(detail) for detail in error.errors()]
+        details: list[dict[str, Any]] = [dict(detail) for detail in error.errors()]
         wrong = {str(detail["loc"][0]) for detail in details if detail["loc"]}
         sound = {key: part for key, part in value.items() if key not in wrong} if isinstance(value, Mapping) else {}
         return model.model_validate(sound), [_problem(model, detail, value, place) for detail in details]

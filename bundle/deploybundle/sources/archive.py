@@ -7,14 +7,17 @@ layers may be compressed.
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
+import http.client
 import io
 import json
 import re
 import tarfile
+import zlib
 from collections.abc import Iterator
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import zstandard
 
@@ -24,20 +27,46 @@ _OLD_CONFIG = re.compile(r"([0-9a-f]{64})\.json")
 _BLOB = re.compile(r"blobs/sha256/([0-9a-f]{64})")
 _JSON_LIMIT = 16 << 20
 _BUFFER = 1 << 20
+_BROKEN = (tarfile.TarError, EOFError, OSError, http.client.HTTPException, zstandard.ZstdError, zlib.error)
+
+
+class _Content(io.RawIOBase):
+    """A layer as the consumer reads it: what breaks below is told as ExportFailed, whoever reads."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """Up to `size` bytes, all without; empty at the layer's end."""
+        with _told():
+            return self._stream.read(size)
+
+    def readinto(self, buffer: Any) -> int:
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except _BROKEN as error:
+        raise ExportFailed(f"the archive breaks off: {error}", place="Docker", hint="look at its log") from error
 
 
 def read_archive(stream: BinaryIO) -> Iterator[Exported]:
     """Layers and configs in stream order. Raises ExportFailed when the stream ends before its manifest."""
     complete = False
-    try:
-        with tarfile.open(fileobj=stream, mode="r|", bufsize=_BUFFER) as archive:
-            for member in archive:
-                complete = complete or member.name == "manifest.json"
-                yield from _part(archive, member)
-    except (tarfile.TarError, EOFError, zstandard.ZstdError) as error:
-        raise ExportFailed(f"the archive breaks off: {error}", place="Docker") from error
+    with _told(), tarfile.open(fileobj=stream, mode="r|", bufsize=_BUFFER) as archive:
+        for member in archive:
+            complete = complete or member.name == "manifest.json"
+            yield from _part(archive, member)
     if not complete:
-        raise ExportFailed("the archive ends before its manifest", place="Docker", hint="look at the daemon's log")
+        raise ExportFailed("the archive ends before its manifest", place="Docker", hint="look at its log")
 
 
 def _part(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[Exported]:
@@ -45,7 +74,7 @@ def _part(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[Exporte
     if content is None:
         return
     if member.name.endswith("/layer.tar"):
-        yield Layer(cast(BinaryIO, content), member.size)
+        yield _layer(content, member.size)
     elif _OLD_CONFIG.fullmatch(member.name):
         yield _config(content.read(_JSON_LIMIT))
     elif _BLOB.fullmatch(member.name):
@@ -55,16 +84,20 @@ def _part(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[Exporte
 def _blob(content: io.BufferedReader, size: int) -> Iterator[Exported]:
     head = content.peek(512)
     if head.startswith(b"\x1f\x8b"):
-        yield Layer(cast(BinaryIO, gzip.GzipFile(fileobj=content)), None)
+        yield _layer(gzip.GzipFile(fileobj=content), None)
     elif head.startswith(b"\x28\xb5\x2f\xfd"):
         reader = zstandard.ZstdDecompressor().stream_reader(content, read_across_frames=True)
-        yield Layer(cast(BinaryIO, reader), None)
+        yield _layer(reader, None)
     elif _is_json(head, size):
         text = content.read(_JSON_LIMIT)
         if "rootfs" in json.loads(text):
             yield _config(text)
     else:
-        yield Layer(cast(BinaryIO, content), size)
+        yield _layer(content, size)
+
+
+def _layer(stream: Any, size: int | None) -> Layer:
+    return Layer(cast(BinaryIO, _Content(stream)), size)
 
 
 def _is_json(head: bytes, size: int) -> bool:

@@ -5,21 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, cast
 
-import docker
-from docker.errors import APIError, DockerException, ImageNotFound
-from requests import RequestException
-
 from deploybundle.release import Port
 
 from .archive import read_archive
 from .images import DaemonUnreachable, Exported, ExportFailed, ImageInfo, ImageMissing
 
+try:
+    import docker
+    from docker.errors import DockerException, ImageNotFound
+    from urllib3.exceptions import HTTPError
+except ImportError:  # a deploy node makes no bundles, and has no SDK
+    docker = None  # type: ignore[assignment]
+
 
 class DockerImages:
     """Reads images; one export call for all, so that a shared layer crosses the socket once."""
 
-    def __init__(self, client: docker.APIClient | None = None) -> None:
-        self._api: Any = client or _connect()  # its stubs leave half of it untyped
+    def __init__(self, client: Any = None) -> None:
+        self._api = client or _connect()  # its stubs leave half of it untyped
 
     def inspect(self, refs: Sequence[str], *, used_by: Mapping[str, Sequence[str]] | None = None) -> list[ImageInfo]:
         """Facts of each image; raises ImageMissing with all that are not there."""
@@ -36,8 +39,8 @@ class DockerImages:
             with self._api.get(url, params={"names": list(dict.fromkeys(refs))}, stream=True, timeout=None) as answer:
                 if answer.status_code != 200:
                     raise ExportFailed(answer.text.strip(), place="Docker")
-                yield from read_archive(cast(BinaryIO, answer.raw))
-        except (RequestException, OSError) as error:
+                yield from read_archive(cast(BinaryIO, _Raw(answer.raw)))
+        except OSError as error:
             raise ExportFailed(str(error), place="Docker", hint="look at the daemon's log") from error
 
     def _inspect(self, ref: str) -> ImageInfo | None:
@@ -45,11 +48,26 @@ class DockerImages:
             return _info(ref, self._api.inspect_image(ref))
         except ImageNotFound:
             return None
-        except (APIError, RequestException) as error:
+        except (DockerException, OSError) as error:
             raise DaemonUnreachable(str(error), place="Docker") from error
 
 
-def _connect() -> docker.APIClient:
+class _Raw:
+    """The answer's body; a connection that breaks is an OSError, as of any file."""
+
+    def __init__(self, body: Any) -> None:
+        self._body = body
+
+    def read(self, size: int) -> bytes:
+        try:
+            return cast(bytes, self._body.read(size))
+        except HTTPError as error:
+            raise OSError(str(error)) from error
+
+
+def _connect() -> Any:
+    if docker is None:
+        raise DaemonUnreachable("Docker's SDK is not installed", place="Docker", hint="pip install 'deployctl[vendor]'")
     try:
         return docker.from_env(version="auto", timeout=60).api
     except DockerException as error:
