@@ -21,5 +21,6 @@ from deployctl.hosts.survey import ask_all, survey
 __all__ = [
     "ConnectionRefused", "HostKey", "HostKeyChanged", "HostKeyUnknown", "HostsFailed", "LockLost", "LoginRefused",
     "NoAnswer", "NoDocker", "NoPython", "SudoRefused", "Unreachable", "ask", "call", "call_each", "clock",
-    "control_folder", "diagnose", "disconnect", "known_name", "ask_all", "options", "pin", "pinned", "scan", "ssh_command", "survey",
+    "ask_all", "control_folder", "diagnose", "disconnect", "known_name", "options", "pin", "pinned", "scan",
+    "ssh_command", "survey",
 ]  # fmt: skip
