@@ -1,0 +1,42 @@
+# `make demo` and `make test` need nothing but this checkout on a fresh Debian 12 machine, as root or with sudo.
+SHELL := /bin/bash
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export XDG_CACHE_HOME := $(CURDIR)/.cache
+
+.PHONY: setup demo demo-down test lint test-unit test-app test-e2e clean
+.DEFAULT_GOAL := help
+
+help:            ## these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' Makefile
+
+setup:           ## what this machine lacks: Docker, Compose, Buildx, the Python environment
+	@scripts/setup
+
+demo: setup      ## the main job: a product at the client acme, from one signed file, and the proof
+	@scripts/demo
+
+demo-down:       ## remove all of the demo
+	@scripts/demo-down
+
+test: lint test-unit test-app test-e2e  ## everything that CI runs
+
+lint: setup      ## style, types, the order of rooms, Ansible
+	ruff check .
+	ruff format --check .
+	mypy
+	lint-imports --no-cache
+	scripts/lint-ansible
+
+test-unit: setup ## what decides
+	pytest -q -n 2 -m 'not e2e' bundle/tests cli/tests
+
+test-app: setup  ## the product
+	app/scripts/test
+
+test-e2e: setup  ## what acts: the real install in rehearsals
+	app/scripts/build-images 1.0.0
+	app/scripts/build-images 1.1.0
+	pytest -q tests/e2e
+
+clean: demo-down ## also the environment and the caches
+	rm -rf .venv .cache app/.venv app/wheels .*_cache
