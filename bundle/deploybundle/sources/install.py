@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Install deployctl from a bundle onto a machine that has only Python: no pip, no venv, no network.
 
-    python3 install.py BUNDLE [--prefix DIR] [--index sha256:...]
+    python3 install.py BUNDLE [--prefix DIR] [--bin DIR] [--index sha256:...]
 
 Before this runs, the system's own tools have checked the bundle's signature and this script's digest (docs/first-site.md).
 From then on every byte that is installed is compared with the digests that the signed index names.
@@ -64,8 +64,10 @@ class Bundle:
         try:
             self._tar = tarfile.open(path, "r:")  # noqa: SIM115  read until the process ends
             members = self._tar.getmembers()
-        except (OSError, tarfile.TarError) as error:
-            raise Stop(1, f"{path}: cannot be read as a bundle: {error}") from error
+        except tarfile.TarError as error:
+            raise Stop(3, f"{path}: refused: no bundle, or cut short ({error}); copy it again") from error
+        except OSError as error:
+            raise Stop(1, f"{path}: {error.strerror}") from error
         self.members = {member.name: member for member in members if member.isreg()}
         if len(self.members) != len(members):
             raise Stop(3, f"{path}: refused: a name stands in it twice, or something is no plain file")
@@ -242,9 +244,8 @@ def swap(link: Path, target: str) -> None:
     fresh.replace(link)
 
 
-def launcher(prefix: Path) -> Path:
-    """The `deployctl` on the PATH: /usr/local/bin for root, else ~/.local/bin."""
-    folder = Path("/usr/local/bin") if os.geteuid() == 0 else Path.home() / ".local" / "bin"
+def launcher(folder: Path, prefix: Path) -> Path:
+    """The `deployctl` on the PATH. A file of somebody else's in its place is not touched."""
     folder.mkdir(parents=True, exist_ok=True)
     link = folder / "deployctl"
     if link.exists() and not link.is_symlink():
@@ -273,44 +274,63 @@ def install(bundle: Bundle, prefix: Path) -> Path:
     folder = prefix / f"{version}-{identity[:12]}"
     if not folder.is_dir():
         check_space(prefix, wheels, tools)
-        fresh = Path(tempfile.mkdtemp(prefix=".new-", dir=prefix))
-        fresh.chmod(0o755)
-        write_tools(bundle, tools, fresh)
-        install_wheels(bundle, wheels, tools["pip"]["digest"], fresh)
-        (fresh / "installed.json").write_text(json.dumps({"index": bundle.index_digest, "python": python_version()}) + "\n")
-        fresh.rename(folder)
+        with fresh_folder(prefix) as fresh:
+            write_tools(bundle, tools, fresh)
+            install_wheels(bundle, wheels, tools["pip"]["digest"], fresh)
+            installed = {"index": bundle.index_digest, "python": python_version()}
+            (fresh / "installed.json").write_text(json.dumps(installed) + "\n")
+            fresh.rename(folder)
     swap(prefix / "current", folder.name)
     return folder
+
+
+@contextlib.contextmanager
+def fresh_folder(prefix: Path) -> Iterator[Path]:
+    """A folder to fill and rename; what is not renamed is removed."""
+    fresh = Path(tempfile.mkdtemp(prefix=".new-", dir=prefix))
+    fresh.chmod(0o755)
+    try:
+        yield fresh
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def arguments(argv: list[str] | None) -> argparse.Namespace:
     """The command line."""
     root = os.geteuid() == 0
-    default = Path("/opt/deployctl") if root else Path.home() / ".local" / "share" / "deployctl"
+    prefix = Path("/opt/deployctl") if root else Path.home() / ".local" / "share" / "deployctl"
+    programs = Path("/usr/local/bin") if root else Path.home() / ".local" / "bin"
     parser = argparse.ArgumentParser(prog="install.py", description="Install deployctl from a bundle, without a network.")
     parser.add_argument("bundle", type=Path, help="the bundle, such as collector-1.0.0.bundle.tar")
-    parser.add_argument("--prefix", type=Path, default=default, help="where to install (default: %(default)s)")
+    parser.add_argument("--prefix", type=Path, default=prefix, help="where to install (default: %(default)s)")
+    parser.add_argument("--bin", type=Path, default=programs, help="where the command goes (default: %(default)s)")
     parser.add_argument("--index", help="the digest of the index that was verified, to be compared once more")
     return parser.parse_args(argv)
 
 
+def run(wanted: argparse.Namespace) -> tuple[Path, Path]:
+    """Check, install, and link; the folder and the command."""
+    bundle = Bundle(wanted.bundle)
+    say(f"index     {bundle.index_digest}")
+    if wanted.index and wanted.index.removeprefix("sha256:") != bundle.index_digest.removeprefix("sha256:"):
+        raise Stop(3, f"refused: expected index {wanted.index}, got {bundle.index_digest}")
+    prefix = wanted.prefix.absolute()
+    with locked(prefix):
+        return install(bundle, prefix), launcher(wanted.bin.absolute(), prefix)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Install; the exit code."""
-    wanted = arguments(argv)
     os.umask(0o022)
     try:
-        bundle = Bundle(wanted.bundle)
-        say(f"index {bundle.index_digest}")
-        if wanted.index and wanted.index.removeprefix("sha256:") != bundle.index_digest.removeprefix("sha256:"):
-            raise Stop(3, f"refused: expected index {wanted.index}, got {bundle.index_digest}")
-        prefix = wanted.prefix.absolute()
-        with locked(prefix):
-            folder = install(bundle, prefix)
-            link = launcher(prefix)
+        folder, link = run(arguments(argv))
     except Stop as stop:
         say(f"install.py: {stop}")
         return stop.code
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except KeyboardInterrupt:
+        say("install.py: interrupted; nothing was changed")
+        return 130
+    except (OSError, ValueError, LookupError, TypeError) as error:
         say(f"install.py: {type(error).__name__}: {error}")
         return 4 if isinstance(error, OSError) else 3
     say(f"installed {folder}\ncommand   {link}")
