@@ -32,7 +32,8 @@ class File:
 class Probe:
     """One connection to try on a host: from a service's container (or from the host itself, source None).
 
-    `open` says what isolation promises; `why` is the flow it belongs to, or why it must be shut.
+    `open` says what isolation promises; `why` is the flow it belongs to, or why it must be shut. `supposed` flows were
+    derived from a plain Compose file: there the way must be open, but it may be that nothing listens at its end.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Probe:
     protocol: str
     open: bool
     why: str
+    supposed: bool = False
 
 
 @dataclass(frozen=True)

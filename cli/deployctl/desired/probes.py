@@ -25,7 +25,7 @@ def probes(
     for source in here:
         allowed = {(a, p, proto): why for a, p, proto, why in _allowed(source, flows.of(host.name), nets)}
         for (address, port, protocol), (target, why) in allowed.items():
-            found[source, address, port, protocol] = _probe(source, target, address, port, protocol, True, why)
+            found[source, address, port, protocol] = _probe(source, target, address, port, protocol, True, why, release.plain)
         for address, at, target in _others(source, host, release, site, placed, nets):
             key = (source, address, at.port, at.protocol)
             if at.protocol == "tcp" and key not in found:
@@ -33,8 +33,10 @@ def probes(
     return tuple(found[key] for key in sorted(found))
 
 
-def _probe(source: str, target: str, address: str, port: int, protocol: str, is_open: bool, why: str) -> Probe:
-    return Probe(f"{source}>{address}:{port}/{protocol}", source, target, address, port, protocol, is_open, why)
+def _probe(
+    source: str, target: str, address: str, port: int, protocol: str, is_open: bool, why: str, supposed: bool = False
+) -> Probe:
+    return Probe(f"{source}>{address}:{port}/{protocol}", source, target, address, port, protocol, is_open, why, supposed)
 
 
 def _allowed(source: str, flows: SiteFlows, nets: Mapping[str, ServiceNet]) -> Iterator[tuple[str, int, str, tuple[str, str]]]:

@@ -26,12 +26,15 @@ class FlowVerdict:
     promised_open: bool
     seen: str
     why: str
+    supposed: bool = False
 
     @property
     def good(self) -> bool:
         """Whether what was seen is what was promised. A refusal keeps the promise of a shut one: nothing got through."""
         if self.seen == "no-container":
             return False
+        if self.supposed and self.promised_open:
+            return self.seen in (OPEN, "refused")
         return (self.seen == OPEN) == self.promised_open
 
     def __str__(self) -> str:
@@ -57,5 +60,6 @@ def _asked(probes: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def _verdict(host: str, probe: Mapping[str, Any], seen: str) -> FlowVerdict:
     return FlowVerdict(
-        host, probe["source"] or host, probe["target"], probe["address"], probe["port"], probe["open"], seen, probe["why"]
-    )
+        host, probe["source"] or host, probe["target"], probe["address"], probe["port"],
+        promised_open=probe["open"], seen=seen, why=probe["why"], supposed=probe["supposed"],
+    )  # fmt: skip
