@@ -60,9 +60,9 @@ def _hosts_of(service: Service, site: Site) -> tuple[Host, ...]:
     raise NotPlaced(f'no host in segment "{segment}"; {guess}', place=f"services.{service.name}.x-deployctl.segment")
 
 
-def _named(said: str | list[str], site: Site, place: str) -> tuple[Host, ...]:
+def _named(said: list[str], site: Site, place: str) -> tuple[Host, ...]:
     found: list[Host] = []
-    for name in [said] if isinstance(said, str) else said:
+    for name in said:
         hosts = [site.hosts[name]] if name in site.hosts else site.segments.get(name, [])
         if not hosts:
             known = [*_segments(site), *(host.name for host in site.targets)]

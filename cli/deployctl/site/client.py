@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -12,7 +13,18 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from deploybundle.errors import InputError, did_you_mean
 
-Scalar = Annotated[str, BeforeValidator(lambda value: str(value).lower() if isinstance(value, bool) else str(value))]
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str | int | float | datetime.date):
+        return str(value)
+    raise ValueError("expected text, a number or true/false")
+
+
+Scalar = Annotated[str, BeforeValidator(_as_text)]
+Names = Annotated[list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
+PortNumber = Annotated[int, Field(ge=1, le=65535)]
 
 
 class ClientInvalid(InputError):
@@ -62,7 +74,7 @@ class ClientSettings(Strict):
     """Everything that client.yml may say. All of it is optional."""
 
     title: str = Field("", description="The client's name for people.", examples=["Acme Bank"])
-    place: dict[str, str | list[str]] = Field(
+    place: dict[str, Names] = Field(
         default_factory=dict,
         description="Where a service goes, if not where the release says: a segment, a host, or a list of hosts.",
         examples=[{"postgres": "internal"}],
@@ -86,7 +98,7 @@ class ClientSettings(Strict):
         examples=[{"LOG_LEVEL": "info"}],
     )
     profiles: list[str] = Field(default_factory=list, description="Compose profiles that this client runs.")
-    ports: dict[str, dict[int, int]] = Field(
+    ports: dict[str, dict[PortNumber, PortNumber]] = Field(
         default_factory=dict,
         description="Another port at the host for a service's port.",
         examples=[{"nginx": {8443: 443}}],
@@ -106,11 +118,11 @@ def read_client(path: Path) -> ClientSettings:
     """
     if not path.exists():
         return ClientSettings()
-    text = path.read_text(encoding="utf-8")
+    text = path.read_bytes()
     try:
         content = yaml.safe_load(text) or {}
         tree = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that there is not
         raise ClientInvalid(f"is not YAML: {_oneline(error)}", place=str(path)) from error
     if not isinstance(content, dict):
         raise ClientInvalid("expected keys and values at the top", place=str(path))
@@ -133,8 +145,10 @@ def _problems(error: ValidationError, path: Path, tree: yaml.Node | None) -> Ite
         place = f"{path}:{_line(tree, keys)}: {_dotted(keys)}"
         if problem["type"] == "extra_forbidden":
             yield f"{place}: unknown key; {did_you_mean(str(keys[-1]), _known(keys[:-1]))}"
+        elif problem["type"] == "missing":
+            yield f"{place}: missing"
         else:
-            yield f"{place}: {problem['msg']}, got {problem['input']!r}"
+            yield f"{place}: {problem['msg'].removeprefix('Value error, ')}, got {problem['input']!r}"
 
 
 def _known(keys: list[Any]) -> list[str]:

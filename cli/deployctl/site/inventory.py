@@ -71,12 +71,15 @@ def _ansible_inventory(folder: Path) -> dict[str, Any]:
 def _hosts(listed: dict[str, Any], place: Path) -> Iterator[tuple[str, Host]]:
     variables = listed["_meta"]["hostvars"]
     problems = []
+    owners: dict[str, str] = {}
     for segment, name in _members(listed):
         known = variables.get(name, {})
         address = str(known.get("ansible_host", name))
         if not _is_ipv4(address):
             problems.append(f"{place}: {name}.ansible_host: expected an IPv4 address, got {address!r}")
             continue
+        if owners.setdefault(address, name) != name:
+            problems.append(f"{place}: {name}.ansible_host: {address} is {owners[address]}'s already")
         yield name, Host(name, address, segment, known)
     if problems:
         raise InventoryInvalid("\n".join(problems))
