@@ -95,7 +95,12 @@ def _refusal(said: str, place: str) -> InputError:
 
 
 def _parse(text: str, place: str) -> dict[str, Secret]:
-    content = yaml.safe_load(text)
+    try:
+        content = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:
+        mark = getattr(error, "problem_mark", None)  # the error's own words would show the line, with its secret
+        where = f", at line {mark.line + 1}" if mark else ""
+        raise VaultInvalid(f"is not YAML inside{where}", place=place, hint=f"ansible-vault edit {place}") from None
     if not isinstance(content, dict) or not all(isinstance(value, str) for value in content.values()):
         raise VaultInvalid("expected names with texts", place=place, hint="quote values that look like numbers")
     return {str(name): Secret(value) for name, value in content.items()}

@@ -67,8 +67,11 @@ def test_ansible_sees_neither_the_vault_nor_what_is_ours(folder: Path, tmp_path:
 @pytest.mark.parametrize(
     ("hosts", "says"),
     [
-        ("all: {children: {dmz: {hosts: {web1: {}}}}}", r"hosts\.yml: web1\.ansible_host: expected an IPv4 address, got 'web1'"),
-        ("all: {children: {dmz: {hosts: {a: {ansible_host: '::1'}, b: {ansible_host: 10.1.1}}}}}", r"(?s)a\.ans.*'::1'\n.*b\.ans.*'10\.1\.1'"),
+        ("all: {children: {dmz: {hosts: {web1: {}}}}}", r"hosts\.yml: web1\.ansible_host: expected an IPv4 .*, got 'web1'"),
+        (
+            "all: {children: {dmz: {hosts: {a: {ansible_host: '::1'}, b: {ansible_host: 10.1.1}}}}}",
+            r"a\.ansible_host: .*'::1'\n.*b\.ansible_host: .*'10\.1\.1'",
+        ),
         ("all: {children: {dmz: {}}}", r"hosts\.yml: names no host"),
         ("all: {children: [dmz", r"acme: Ansible cannot read it: "),
         (
