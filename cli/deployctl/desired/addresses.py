@@ -63,7 +63,9 @@ def _network(project: str, service: str, slot: int, pool: IPv4Network) -> Servic
 
 
 def _bridge(project: str, service: str, slot: int) -> str:
-    """At most 15 characters (IFNAMSIZ - 1), unlike any other of the project, and telling which service it is."""
-    room = 15 - len(bridge_prefix(project))
+    """At most 15 characters (IFNAMSIZ - 1), unlike any other of the project, and telling which service it is.
+
+    A name that is short stays as it is. Any other is cut and filled to 7 characters, the last two its slot in hex.
+    """
     clean = service.replace("_", "-")
-    return bridge_prefix(project) + (clean if len(clean) <= room else f"{clean[: room - 2]}{slot:02x}")
+    return bridge_prefix(project) + (service if clean == service and len(service) < 7 else f"{clean[:5]:-<5}{slot:02x}")

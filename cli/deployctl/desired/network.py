@@ -150,8 +150,8 @@ def _output(ours: str, others: Mapping[str, tuple[str, ...]]) -> list[str]:
 
 
 def _from(service: str) -> str:
-    """The chain of what a service may call. nft takes letters, digits and underscores."""
-    return "from_" + "".join(char if char.isalnum() else "_" for char in service)
+    """The chain of what a service may call. nft takes all that a service's name may have, after a letter."""
+    return f"from_{service}"
 
 
 def _chain(name: str, hook: str, rules: list[str]) -> str:

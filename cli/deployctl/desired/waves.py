@@ -13,7 +13,12 @@ def waves(release: Release) -> dict[str, int]:
     Services that call each other in a circle share a wave.
     """
     needs = _needs(release)
-    return {service: _depth(service, needs, frozenset()) for service in release.services}
+    reached = {service: _reached(service, needs) for service in needs}
+    depths: dict[str, int] = {}
+    for service in sorted(needs, key=lambda name: len(reached[name] | {name})):  # who is below reaches fewer
+        below = [depths[other] for other in reached[service] if service not in reached[other]]
+        depths[service] = 1 + max(below, default=-1)
+    return depths
 
 
 def _needs(release: Release) -> dict[str, set[str]]:
@@ -26,7 +31,13 @@ def _needs(release: Release) -> dict[str, set[str]]:
     return needs
 
 
-def _depth(service: str, needs: Mapping[str, set[str]], above: frozenset[str]) -> int:
-    """The longest way down from a service; a way that comes back to where it was ends there."""
-    below = [_depth(other, needs, above | {service}) for other in needs[service] if other not in above]
-    return 1 + max(below) if below else 0
+def _reached(service: str, needs: Mapping[str, set[str]]) -> set[str]:
+    """All that a service calls, itself or through others; itself too where it stands in a circle."""
+    found: set[str] = set()
+    waiting = list(needs[service])
+    while waiting:
+        other = waiting.pop()
+        if other not in found:
+            found.add(other)
+            waiting += needs[other]
+    return found
