@@ -31,7 +31,7 @@ def stage(prepared: Prepared, work: Path, stamp: Mapping[str, Any]) -> Path:
     plan = prepared.plan
     content = {
         "schema": SCHEMA, "run": stamp["run"], "client": plan.client, "project": plan.project, "version": plan.version,
-        "epoch": stamp["epoch"], "bundle": plan.bundle, "index": prepared.bundle.index_digest, "waves": plan.waves, "hosts": hosts,
+        "epoch": stamp["epoch"], "bundle": plan.bundle, "waves": plan.waves, "hosts": hosts,
     }  # fmt: skip
     path = work / "plan.json"
     path.write_text(json.dumps(content, indent=1))

@@ -94,9 +94,8 @@ def _run() -> int:
         return error.exit_code
     except Exception as error:
         _trace()
-        show.say(
-            f"deployctl: unexpected: {type(error).__name__}: {error}\n  → this is a bug of ours; run it with --debug and send us what it says"
-        )
+        show.say(f"deployctl: unexpected: {type(error).__name__}: {error}")
+        show.say("  → this is a bug of ours; run it with --debug and send us what it says")
         return Exit.UNEXPECTED
 
 

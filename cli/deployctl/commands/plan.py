@@ -21,7 +21,7 @@ NAME = "plan"
 def command(
     client: Client, bundle: BundleFile, inventories: Inventories = INVENTORIES, key: Key = None,
     vault_password_file: PasswordFile = None, as_json: Json = False,
-    out: Annotated[Path | None, typer.Option(help="Write the plan and its archives here, for ansible-playbook.", hidden=True)] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the plan here, for ansible-playbook.", hidden=True)] = None,
 ) -> None:  # fmt: skip
     """Show what `install` would do, and change nothing.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from deployctl.commands import show
@@ -48,7 +49,7 @@ def verdict(services: Sequence[ServiceHealth], flows: Sequence[FlowVerdict]) -> 
 def as_data(services: Sequence[ServiceHealth], flows: Sequence[FlowVerdict]) -> dict[str, Any]:
     """The same for a script."""
     return {
-        "services": [{"host": s.host, "service": s.service, "version": s.version, "state": s.state, "good": s.good} for s in services],
+        "services": [asdict(service) for service in services],
         "flows": [
             {
                 "host": f.host, "from": f.source, "to": f.target, "address": f.address, "port": f.port,

@@ -29,9 +29,10 @@ MIGRATE = "migrate"
 
 
 def tag_of(ref: str, config_digest: str) -> str:
-    """The tag of an image on hosts: the vendor's, with 16 hex digits of the config's digest."""
-    name, _, tag = ref.rpartition(":") if ":" in ref.rsplit("/", 1)[-1] else (ref, "", "latest")
-    return f"{name}:{tag}-{config_digest.removeprefix('sha256:')[:16]}"
+    """The tag of an image on hosts: the vendor's, with 16 hex digits of the config's digest; 128 characters at most."""
+    named = ref.partition("@")[0]
+    name, _, tag = named.rpartition(":") if ":" in named.rsplit("/", 1)[-1] else (named, "", "latest")
+    return f"{name}:{tag[:111]}-{config_digest.removeprefix('sha256:')[:16]}"
 
 
 def host_services(

@@ -148,10 +148,13 @@ def _to_outside(flow: Flow, port: Port, site: Site, placed: Placement) -> Iterat
 
 
 def _check_ports(release: Release, site: Site) -> None:
-    for name in site.client.ports:
+    for name, ports in site.client.ports.items():
+        place = f"{client_file(site)}: ports.{name}"
         if name not in release.services:
-            place = f"{client_file(site)}: ports.{name}"
             raise FlowInvalid(f'no service "{name}"', place=place, hint=did_you_mean(name, release.services))
+        known = {port.port for port in release.services[name].ports}
+        for port in sorted(set(ports) - known):
+            raise FlowInvalid(f"it does not listen on {port}", place=place, hint=did_you_mean("", map(str, known)))
 
 
 def _check_names(release: Release, site: Site) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,7 +76,7 @@ class SecretsView:
     """`secrets` in a template. A file that used one is a secret itself."""
 
     def __init__(self, secrets: Mapping[str, Secret]) -> None:
-        self.__secrets, self.used = secrets, False
+        self.__secrets, self._used = secrets, False
 
     def __getattr__(self, name: str) -> str:
         if name.startswith("_"):
@@ -85,7 +86,7 @@ class SecretsView:
     def __getitem__(self, name: str) -> str:
         if name not in self.__secrets:
             raise TemplateInvalid(f'no secret "{name}"; {did_you_mean(name, self.__secrets)}')
-        self.used = True
+        self._used = True
         return self.__secrets[name].reveal()
 
 
@@ -102,15 +103,12 @@ def client_view(site: Site) -> dict[str, str]:
     return {**site.client.settings, "name": site.name, "title": site.client.title or site.name}
 
 
-def asked_of_client(templates: Iterable[File]) -> set[str]:
-    """The settings that templates read as `client.NAME`."""
-    found: set[str] = set()
-    for template in templates:
+def asked_of_client(name: str, template: File) -> set[str]:
+    """The settings that a template reads as `client.NAME`."""
+    with _telling(name):
         tree = _ENVIRONMENT.parse(template.content.decode())
-        for node in tree.find_all(jinja2.nodes.Getattr):
-            if isinstance(node.node, jinja2.nodes.Name) and node.node.name == "client":
-                found.add(node.attr)
-    return found
+    nodes = tree.find_all(jinja2.nodes.Getattr)
+    return {node.attr for node in nodes if isinstance(node.node, jinja2.nodes.Name) and node.node.name == "client"}
 
 
 def render(name: str, template: File, context: Mapping[str, Any], secrets: Mapping[str, Secret]) -> File:
@@ -119,17 +117,23 @@ def render(name: str, template: File, context: Mapping[str, Any], secrets: Mappi
     Raises TemplateInvalid, with the template's name and line.
     """
     view = SecretsView(secrets)
-    try:
+    with _telling(name):
         text = _ENVIRONMENT.from_string(template.content.decode()).render(**context, secrets=view)
+    return File(text.encode(), mode=0o440 if view._used else template.mode, secret=view._used)
+
+
+@contextmanager
+def _telling(name: str) -> Iterator[None]:
+    """Whatever a template can do wrong, as TemplateInvalid."""
+    try:
+        yield
     except TemplateInvalid as error:
         raise TemplateInvalid(error.message, place=_place(name, error)) from None
     except jinja2.TemplateSyntaxError as error:
         raise TemplateInvalid(str(error.message), place=f"{name}:{error.lineno}") from None
-    except (jinja2.TemplateError, TypeError, ValueError, ArithmeticError, UnicodeDecodeError) as error:
-        raise TemplateInvalid(
-            str(error), place=_place(name, error), hint="known: site, host, client, release, secrets"
-        ) from None
-    return File(text.encode(), mode=0o440 if view.used else template.mode, secret=view.used)
+    except (jinja2.TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
+        hint = "known: site, host, client, release, secrets"
+        raise TemplateInvalid(str(error), place=_place(name, error), hint=hint) from None
 
 
 def _place(name: str, error: BaseException) -> str:

@@ -40,7 +40,7 @@ def secret_targets(release: Release, service: str) -> dict[str, str]:
     for use in release.services[service].compose.get("secrets") or []:
         name = use if isinstance(use, str) else use["source"]
         target = (name if isinstance(use, str) else use.get("target") or name).removeprefix("/run/secrets/")
-        if "/" in target:
+        if "/" in target or target.startswith(".."):
             place = f"services.{service}.secrets"
             raise SecretTarget(f'target "{target}" lies outside /run/secrets', place=place, hint="give a plain file name")
         found[target] = name

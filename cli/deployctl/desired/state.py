@@ -37,6 +37,12 @@ class SettingUnknown(InputError):
     code = "setting-unknown"
 
 
+class ServiceUnknown(InputError):
+    """The client limits a service that the release does not have."""
+
+    code = "service-unknown"
+
+
 class MountMissing(InputError):
     """A service mounts a file that the release does not carry."""
 
@@ -67,6 +73,7 @@ def desired(release: Release, site: Site, sources: Sources) -> Desired:
     Raises InputErrors: a service without a host, a flow without an answer, a template that does not render.
     """
     _check_settings(release, site, sources)
+    _check_resources(release, site)
     placed = placement(release, site)
     nets = networks(release.name, release.services, site.client.pool)
     context = Context(release, site, sources, placed, site_flows(release, site, placed), nets, waves(release))
@@ -83,12 +90,18 @@ def desired(release: Release, site: Site, sources: Sources) -> Desired:
 
 def _check_settings(release: Release, site: Site, sources: Sources) -> None:
     """A misspelt answer would silently be none."""
-    templates = [sources.files[name] for name in template_names(sources.files, release.config_dir)]
-    known = set(release.settings) | asked_of_client(templates)
+    names = template_names(sources.files, release.config_dir)
+    known = set(release.settings).union(*(asked_of_client(name, sources.files[name]) for name in names))
     unknown = sorted(set(site.client.settings) - known)
     if unknown:
         place = f"{client_file(site)}: settings.{unknown[0]}"
         raise SettingUnknown("the product has no such setting", place=place, hint=did_you_mean(unknown[0], known))
+
+
+def _check_resources(release: Release, site: Site) -> None:
+    for name in sorted(set(site.client.resources) - set(release.services)):
+        place = f"{client_file(site)}: resources.{name}"
+        raise ServiceUnknown(f'no service "{name}"', place=place, hint=did_you_mean(name, release.services))
 
 
 def _migrations(context: Context) -> list[Migration]:

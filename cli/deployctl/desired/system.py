@@ -30,7 +30,7 @@ ExecReload={LOADER}
 [Install]
 WantedBy=multi-user.target
 """
-_DROP_IN = f"""# Written by deployctl: nftables.service flushes every table, ours and Docker's too. Ours is loaded again at once.
+_DROP_IN = f"""# Written by deployctl: nftables.service flushes every table. Ours is loaded again at once.
 [Service]
 ExecStartPost=-{LOADER}
 ExecReload=-{LOADER}

@@ -1,0 +1,66 @@
+"""A vendor's machine (this one) and clients' sites, each made once for all tests."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deployctl import rehearsal
+from deployctl.site import load_site
+from places import ROOT, Place, Vendor, moved
+
+
+@pytest.fixture(scope="session")
+def vendor(tmp_path_factory: pytest.TempPathFactory) -> Vendor:
+    """A vendor with a key, and the product's two releases on the medium."""
+    home, medium = tmp_path_factory.mktemp("config"), tmp_path_factory.mktemp("medium")
+    medium.chmod(0o755)
+    one = Vendor(home, medium)
+    one.run("keygen", "--no-passphrase")
+    shutil.copy(home / "deployctl" / "signing.key.pub", medium / "vendor.pub")
+    one.bundle(ROOT / "app")
+    one.bundle(_changed(tmp_path_factory.mktemp("next"), "1.0.0", "1.1.0"))
+    return one
+
+
+def _changed(folder: Path, before: str, after: str) -> Path:
+    """The product's project with another version of its image."""
+    project = folder / "app"
+    project.mkdir()
+    shutil.copytree(ROOT / "app" / "config", project / "config")
+    text = (ROOT / "app" / "compose.yaml").read_text()
+    for word in ("collector/app:", "version: "):
+        text = text.replace(f"{word}{before}", f"{word}{after}")
+    (project / "compose.yaml").write_text(text)
+    return project
+
+
+def raised(client: str, like: str, network: str, vendor: Vendor, folder: Path) -> Iterator[Place]:
+    """A site that is up for as long as it is needed."""
+    site = load_site(moved(client, like, network, folder))
+    flows = rehearsal.read_flows(site, ROOT / "app")
+    rehearsal.down(client, site.folder)
+    rehearsal.up(site, flows, medium=vendor.medium)
+    try:
+        yield Place(site)
+    finally:
+        rehearsal.down(client, site.folder)
+
+
+@pytest.fixture(scope="session")
+def acme(vendor: Vendor, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """The site with four segments, its deploy node ready."""
+    for place in raised("acme-e2e", "acme", "87", vendor, tmp_path_factory.mktemp("inventories")):
+        place.prepare("collector-1.0.0.bundle.tar")
+        yield place
+
+
+@pytest.fixture(scope="session")
+def globex(vendor: Vendor, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """The site with one host, its deploy node ready."""
+    for place in raised("globex-e2e", "globex", "88", vendor, tmp_path_factory.mktemp("inventories")):
+        place.prepare("collector-1.0.0.bundle.tar")
+        yield place
