@@ -10,7 +10,7 @@ import pytest
 
 from deployctl import rehearsal
 from deployctl.site import load_site
-from places import ROOT, Place, Vendor, moved
+from places import NETWORKS, ROOT, SUFFIX, Place, Vendor, moved
 
 
 @pytest.fixture(scope="session")
@@ -38,9 +38,10 @@ def _changed(folder: Path, before: str, after: str) -> Path:
     return project
 
 
-def raised(client: str, like: str, network: str, vendor: Vendor, folder: Path) -> Iterator[Place]:
+def raised(like: str, vendor: Vendor, folder: Path) -> Iterator[Place]:
     """A site that is up for as long as it is needed."""
-    site = load_site(moved(client, like, network, folder))
+    client = f"{like}-e2e{SUFFIX}"
+    site = load_site(moved(client, like, NETWORKS[like], folder))
     flows = rehearsal.read_flows(site, ROOT / "app")
     rehearsal.down(client, site.folder)
     rehearsal.up(site, flows, medium=vendor.medium)
@@ -53,7 +54,7 @@ def raised(client: str, like: str, network: str, vendor: Vendor, folder: Path) -
 @pytest.fixture(scope="session")
 def acme(vendor: Vendor, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """The site with four segments, its deploy node ready."""
-    for place in raised("acme-e2e", "acme", "87", vendor, tmp_path_factory.mktemp("inventories")):
+    for place in raised("acme", vendor, tmp_path_factory.mktemp("inventories")):
         place.prepare("collector-1.0.0.bundle.tar")
         yield place
 
@@ -61,6 +62,6 @@ def acme(vendor: Vendor, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
 @pytest.fixture(scope="session")
 def globex(vendor: Vendor, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """The site with one host, its deploy node ready."""
-    for place in raised("globex-e2e", "globex", "88", vendor, tmp_path_factory.mktemp("inventories")):
+    for place in raised("globex", vendor, tmp_path_factory.mktemp("inventories")):
         place.prepare("collector-1.0.0.bundle.tar")
         yield place

@@ -1,6 +1,7 @@
 """The real thing: bundles of the product's images, a vendor's machine (this one), and a client's site as containers.
 
-Sites are copies of the inventories in the repository, moved to other networks, so that a demo may stand beside them.
+Sites are copies of the inventories in the repository, moved to other networks, so that a demo may stand beside them; with E2E_SUFFIX
+set to `a`, `b` or `c`, to others still, so that several runs may too.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from deployctl.site import Site
 
 ROOT = Path(__file__).resolve().parents[2]
 USB = "/media/usb"
+SUFFIX = os.environ.get("E2E_SUFFIX", "")
+NETWORKS = {like: str(first + 10 * ("", "a", "b", "c").index(SUFFIX)) for like, first in (("acme", 87), ("globex", 88))}
 VAULT = "--vault-password-file vault-password"
 Done = subprocess.CompletedProcess[str]
 
