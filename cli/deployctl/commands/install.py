@@ -16,6 +16,7 @@ from deployctl.commands.proof import as_data, flows_of, health, show_flows, show
 from deployctl.commands.verify import Key
 
 NAME = "install"
+QUIET = ("Read the plan", "Hosts with something to do", "Validating arguments against arg spec")
 
 
 def command(
@@ -33,7 +34,8 @@ def command(
     prepared = clock.time("verify, ask, plan", lambda: prepared_of(client, bundle, inventories, key, vault_password_file))
     ready(prepared)
     show.say(describe(prepared.plan))
-    outcome = clock.time("apply", lambda: install(prepared, Teller()))
+    with show.progress("sending images") as step:
+        outcome = clock.time("apply", lambda: install(prepared, Teller(step, prepared.plan.size)))
     code = clock.time("prove", lambda: _prove(prepared, as_json, flows))
     if not as_json:
         _summary(prepared, outcome, clock)
@@ -81,15 +83,25 @@ class Clock:
 
 
 class Teller:
-    """Tells a person what happens: a line a task, and bytes while images travel."""
+    """Tells a person what happens: a line a step, and bytes while images travel."""
 
-    def __init__(self) -> None:
-        self.task = ""
+    def __init__(self, step: show.Step, whole: int) -> None:
+        self.step, self.whole = step, whole
+        self.told = ""
+        self.sent: dict[tuple[str, str], int] = {}
 
     def __call__(self, event: Event) -> None:
         """Show one event."""
-        if event["event"] == "task" and event.get("name") and event["name"] != self.task:
-            self.task = str(event["name"])
-            show.say(f"  {self.task}")
+        if event["event"] == "start":
+            self._task(str(event["task"]))
+        elif event["event"] == "bytes":
+            self.sent[event["host"], event["image"]] = int(event["sent"])
+            self.step(sum(self.sent.values()), self.whole)
         elif event["event"] in ("failed", "unreachable"):
-            show.say(f"  {event['host']}: {event['event']}")
+            show.say(f"  {event['host']}: {event['event']}: {event['task']}")
+
+    def _task(self, name: str) -> None:
+        words = name.rpartition(" : ")[2]
+        if words != self.told and words not in QUIET:
+            show.say(f"  {words}")
+        self.told = words
