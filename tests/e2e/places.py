@@ -1,7 +1,7 @@
 """The real thing: bundles of the product's images, a vendor's machine (this one), and a client's site as containers.
 
-Sites are copies of the inventories in the repository, moved to other networks, so that a demo may stand beside them; with E2E_SUFFIX
-set to `a`, `b` or `c`, to others still, so that several runs may too.
+Sites are copies of the inventories in the repository, moved to other networks, so that a demo may stand beside them.
+With E2E_SUFFIX set to `a`, `b` or `c` they go to others still, so that several runs may stand beside each other.
 """
 
 from __future__ import annotations
