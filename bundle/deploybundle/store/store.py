@@ -59,6 +59,13 @@ class Store:
             raise InputError(f"expected schema {SCHEMA}, got {value['schema']}", place=str(self._file))
         return [Held(**entry) for entry in value["bundles"]]
 
+    def newest(self) -> Path:
+        """The file of the bundle that was admitted last. NotInStore if there is none, or its file is gone."""
+        held = self.list()
+        if not held:
+            raise NotInStore("holds no bundle yet", place=str(self.folder), hint="name the bundle's file")
+        return self._there(held[-1])
+
     def find(self, name: str, version: str) -> Held:
         """The bundle of a release, the one admitted last. NotInStore if there is none, or its file is gone."""
         found = [held for held in self.list() if (held.name, held.version) == (name, version)]
@@ -66,9 +73,13 @@ class Store:
             known = [f"{held.name} {held.version}" for held in self.list()]
             hint = did_you_mean(f"{name} {version}", known)
             raise NotInStore(f"holds no bundle of {name} {version}", place=str(self.folder), hint=hint)
-        if not Path(found[-1].path).is_file():
-            raise NotInStore("the bundle is not there any more", place=found[-1].path, hint="bring it back, or admit a copy")
+        self._there(found[-1])
         return found[-1]
+
+    def _there(self, held: Held) -> Path:
+        if not Path(held.path).is_file():
+            raise NotInStore("the bundle is not there any more", place=held.path, hint="bring it back, or name a copy")
+        return Path(held.path)
 
     def _write(self, held: Sequence[Held]) -> None:
         data = json.dumps({"schema": SCHEMA, "bundles": [asdict(each) for each in held]}, indent=2)

@@ -10,7 +10,7 @@ import typer
 
 from deployctl.apply import Event, Outcome, Prepared, ask_facts, install, ready
 from deployctl.commands import show
-from deployctl.commands.options import INVENTORIES, BundleFile, Client, Inventories, Json, PasswordFile
+from deployctl.commands.options import INVENTORIES, Bundle, Client, Inventories, Json, PasswordFile
 from deployctl.commands.plan import describe, prepared_of
 from deployctl.commands.proof import as_data, flows_of, health, show_flows, show_health, verdict
 from deployctl.commands.verify import Key
@@ -20,7 +20,7 @@ QUIET = ("Read the plan", "Hosts with something to do", "Validating arguments")
 
 
 def command(
-    client: Client, bundle: BundleFile, inventories: Inventories = INVENTORIES, key: Key = None,
+    client: Client, bundle: Bundle = None, inventories: Inventories = INVENTORIES, key: Key = None,
     vault_password_file: PasswordFile = None, as_json: Json = False,
     flows: Annotated[bool, typer.Option(help="Try every flow, and every connection that is none.")] = True,
 ) -> None:  # fmt: skip

@@ -20,6 +20,10 @@ Inventories = Annotated[
     Path, typer.Option("--inventories", help="Where the clients' folders lie.", envvar="DEPLOYCTL_INVENTORIES")
 ]
 BundleFile = Annotated[Path, typer.Argument(help="A file that `deployctl bundle` wrote.", metavar="BUNDLE")]
+Bundle = Annotated[
+    Path | None,
+    typer.Argument(help="A file that `deployctl bundle` wrote; default: the one used last here.", metavar="[BUNDLE]"),
+]
 Json = Annotated[bool, typer.Option("--json", help="Data for a script, on stdout.")]
 PasswordFile = Annotated[
     Path | None,

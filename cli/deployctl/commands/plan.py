@@ -9,9 +9,10 @@ from typing import Annotated
 
 import typer
 
+from deploybundle.store import Store
 from deployctl.apply import Prepared, prepare, ready, stage
 from deployctl.commands import show
-from deployctl.commands.options import INVENTORIES, BundleFile, Client, Inventories, Json, PasswordFile, site_of, vault_of
+from deployctl.commands.options import INVENTORIES, Bundle, Client, Inventories, Json, PasswordFile, site_of, vault_of
 from deployctl.commands.verify import Key, verified
 from deployctl.plan import HostPlan, Plan
 
@@ -19,7 +20,7 @@ NAME = "plan"
 
 
 def command(
-    client: Client, bundle: BundleFile, inventories: Inventories = INVENTORIES, key: Key = None,
+    client: Client, bundle: Bundle = None, inventories: Inventories = INVENTORIES, key: Key = None,
     vault_password_file: PasswordFile = None, as_json: Json = False,
     out: Annotated[Path | None, typer.Option(help="Write the plan here, for ansible-playbook.", hidden=True)] = None,
 ) -> None:  # fmt: skip
@@ -38,10 +39,12 @@ def command(
     show.out(describe(prepared.plan))
 
 
-def prepared_of(client: str, bundle: Path, inventories: Path, key: Path | None, password: Path | None) -> Prepared:
-    """Everything that is known before anything changes."""
-    opened = verified(bundle, key)
+def prepared_of(client: str, bundle: Path | None, inventories: Path, key: Path | None, password: Path | None) -> Prepared:
+    """Everything that is known before anything changes. The bundle is remembered for the next time."""
     site = site_of(client, inventories)
+    store = Store(site.state)
+    opened = verified(bundle or store.newest(), key)
+    store.admit(opened)
     return prepare(site, opened, vault_of(site, password))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from deployctl.apply import ready
 from deployctl.commands import show
-from deployctl.commands.options import INVENTORIES, BundleFile, Client, Inventories, PasswordFile
+from deployctl.commands.options import INVENTORIES, Bundle, Client, Inventories, PasswordFile
 from deployctl.commands.plan import prepared_of
 from deployctl.commands.verify import Key
 
@@ -12,7 +12,7 @@ NAME = "preflight"
 
 
 def command(
-    client: Client, bundle: BundleFile, inventories: Inventories = INVENTORIES, key: Key = None,
+    client: Client, bundle: Bundle = None, inventories: Inventories = INVENTORIES, key: Key = None,
     vault_password_file: PasswordFile = None,
 ) -> None:  # fmt: skip
     """Check all that an install needs of the hosts, in one list, each with its remedy. Changes nothing.
