@@ -41,12 +41,12 @@ def site(hosts: Mapping[str, tuple[str, str]] = ACME, **client: Any) -> Site:
     return Site("acme", FOLDER, made, ClientSettings.model_validate(client))
 
 
-def service(name: str, ports: Iterable[Port] = (), **compose: Any) -> Service:
+def service(name: str, listening: Iterable[Port] = (), /, **compose: Any) -> Service:
     """A service as Compose would have normalised it; `x` is its x-deployctl."""
     spec = ServiceSpec.model_validate(compose.pop("x", {}))
     body = {"image": f"shop/{name}:1", **compose}
     used = tuple(each["source"] for each in body.get("secrets", ()))
-    return Service(name, body["image"], spec, tuple(sorted(set(ports))), {}, body.get("user"), used, False, body)
+    return Service(name, body["image"], spec, tuple(sorted(set(listening))), {}, body.get("user"), used, False, body)
 
 
 def release(services: Mapping[str, Mapping[str, Any]], flows: Iterable[tuple[str, str, int]] = (), **more: Any) -> Release:

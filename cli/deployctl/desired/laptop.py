@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from types import SimpleNamespace
 
-from deploybundle.errors import did_you_mean
 from deploybundle.release import Release
 from deployctl.desired.model import File
-from deployctl.desired.render import SUFFIX, Endpoint, TemplateInvalid, render, template_names
+from deployctl.desired.render import SUFFIX, Endpoint, port_of, render, template_names
 
 
 class LaptopView:
@@ -21,10 +20,7 @@ class LaptopView:
 
     def endpoints(self, service: str, port: int | None = None) -> list[Endpoint]:
         """The service by its Compose name."""
-        if service not in self.__release.services:
-            raise TemplateInvalid(f'no service "{service}"; {did_you_mean(service, self.__release.services)}')
-        known = self.__release.services[service].ports
-        return [Endpoint("laptop", service, port or (known[0].port if known else 0))]
+        return [Endpoint("laptop", service, port_of(self.__release, service, port).port)]
 
 
 def render_laptop(release: Release, project: Path) -> dict[str, bytes]:

@@ -53,23 +53,23 @@ class SiteView:
 
     def endpoints(self, service: str, port: int | None = None) -> list[Endpoint]:
         """Every host that runs the service, with the address and port by which this host's containers reach it."""
-        if service not in self.__placed:
-            raise TemplateInvalid(f'no service "{service}"; {did_you_mean(service, self.__placed)}')
-        target = self.__port(service, port)
+        target = port_of(self.__release, service, port)
         return [self.__endpoint(service, host, target) for host in self.__placed[service]]
-
-    def __port(self, service: str, port: int | None) -> Port:
-        known = self.__release.services[service].ports
-        if port is not None:
-            return Port(port)
-        if not known:
-            raise TemplateInvalid(f'service "{service}" has no known port; say it: site.endpoints("{service}", 8000)')
-        return known[0]
 
     def __endpoint(self, service: str, host: Host, port: Port) -> Endpoint:
         if host == self.__at:
             return Endpoint(host.name, str(self.__nets[service].virtual), port.port)
         return Endpoint(host.name, host.address, host_port(self.__release, self.__site, service, port))
+
+
+def port_of(release: Release, service: str, port: int | None) -> Port:
+    """The port that a template means: as it says, or the service's first."""
+    if service not in release.services:
+        raise TemplateInvalid(f'no service "{service}"; {did_you_mean(service, release.services)}')
+    known = release.services[service].ports
+    if port is None and not known:
+        raise TemplateInvalid(f'service "{service}" has no known port; say it: site.endpoints("{service}", 8000)')
+    return known[0] if port is None else Port(port)
 
 
 class SecretsView:

@@ -12,6 +12,7 @@ from sites import ACME, ONE, release, releases, site, sites, sources
 
 from deploybundle.release import Release
 from deployctl.desired import desired
+from deployctl.desired.flows import EVERYWHERE
 from deployctl.site import Site
 
 NFT = shutil.which("nft", path=os.environ.get("PATH", "") + ":/usr/sbin")
@@ -93,7 +94,7 @@ def test_programs_of_a_host_reach_no_service_of_another() -> None:
 def test_anybody_needs_no_source_and_nobody_needs_a_rule() -> None:
     one = release({"web": {}}, [("any", "web", 80)])
     text = desired(one, site(ONE), sources(one)).hosts["srv1"].network
-    assert "0.0.0.0" not in text
+    assert EVERYWHERE not in text
     assert lines(text, "chain guard")[-2].startswith("oifname")
     alone = release({"web": {}})
     assert "goto pass" not in "".join(lines(desired(alone, site(ONE), sources(alone)).hosts["srv1"].network, "chain guard")[3:])
