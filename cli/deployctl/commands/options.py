@@ -22,7 +22,7 @@ Inventories = Annotated[
 BundleFile = Annotated[Path, typer.Argument(help="A file that `deployctl bundle` wrote.", metavar="BUNDLE")]
 Bundle = Annotated[
     Path | None,
-    typer.Argument(help="A file that `deployctl bundle` wrote; default: the one used last here.", metavar="[BUNDLE]"),
+    typer.Argument(help="A file that `deployctl bundle` wrote; default: the one used last.", metavar="[BUNDLE]"),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Data for a script, on stdout.")]
 PasswordFile = Annotated[

@@ -44,8 +44,10 @@ def command(
             show_health(services)
             if flows:
                 show_flows(tried)
-            _missing_tables(facts)
-        code = max(code, verdict(services, tried))
+        bare = [host for host, about in facts.items() if not about["network"]["loaded"]]
+        for host in bare:
+            show.say(f"{host}: isolation is off, the network table is not loaded: systemctl restart deployctl-network there")
+        code = max(code, verdict(services, tried), Exit.FLOWS if bare else Exit.DONE)
     raise typer.Exit(code)
 
 
@@ -61,9 +63,3 @@ def _facts(site: Site, project: str) -> Facts:
     if problems:
         raise problems[0] if len(problems) == 1 else HostsFailed(problems)
     return facts
-
-
-def _missing_tables(facts: Facts) -> None:
-    for host, about in facts.items():
-        if not about["network"]["loaded"]:
-            show.out(f"{host}: the network table is not loaded; isolation is off: systemctl restart deployctl-network there")

@@ -86,8 +86,9 @@ def _service(release: Release, name: str, here: list[str], net: ServiceNet, clie
     model["pull_policy"] = "never"
     model.setdefault("restart", "unless-stopped")
     model["logging"] = _rotating(model.get("logging"))
-    model.setdefault("dns", [NO_DNS])
-    model["networks"] = {name: {"ipv4_address": str(net.container)}}
+    if original.get("network_mode") != "none":
+        model.setdefault("dns", [NO_DNS])
+        model["networks"] = {name: {"ipv4_address": str(net.container)}}
     _add_dependencies(model, original, here)
     _add_mounts(model, release, name, project_dir)
     _add_limits(model, name, client)
@@ -150,20 +151,22 @@ def _names_of_others(release: Release, name: str, flows: SiteFlows, nets: Mappin
     """`name:address` for all that a service may call; its own host first."""
     for local in flows.local:
         if local.source == name:
-            yield from (f"{alias}:{nets[local.target].virtual}" for alias in _aliases(release, local.target))
+            yield from (f"{alias}:{nets[local.target].virtual}" for alias in _aliases(release, local.target, name))
     for leaving in flows.leaving:
         if leaving.source == name:
-            yield from (f"{alias}:{leaving.address}" for alias in _aliases(release, leaving.target))
+            yield from (f"{alias}:{leaving.address}" for alias in _aliases(release, leaving.target, name))
 
 
-def _aliases(release: Release, target: str) -> list[str]:
-    """The names under which Compose would make a service known to its callers."""
+def _aliases(release: Release, target: str, caller: str) -> list[str]:
+    """The names under which Compose would make a service known to this caller."""
     if target not in release.services:
         return [target]
     model = release.services[target].compose
     names = [target, model.get("container_name"), model.get("hostname")]
     for network in (model.get("networks") or {}).values():
         names += (network or {}).get("aliases") or []
+    links = [link.partition(":") for link in release.services[caller].compose.get("links") or []]
+    names += [alias for service, _, alias in links if service == target]
     return list(dict.fromkeys(str(name) for name in names if name))
 
 
