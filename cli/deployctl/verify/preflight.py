@@ -22,6 +22,7 @@ SKEW = 30.0
 """Seconds that a host's clock may differ: certificates, tokens and logs still agree."""
 ROOM = 256 * 2**20
 """Bytes that stay free beside what we write."""
+LOOPBACK = ("127.", "::1", "::ffff:127.")
 ARCHITECTURES = {"amd64": "x86_64", "arm64": "aarch64"}
 
 
@@ -140,10 +141,11 @@ def _bytes(text: Any) -> int:
 
 
 def _ports(host: HostDesired, facts: Facts) -> Iterator[Problem]:
-    taken = {(entry["protocol"], str(entry["port"])): entry["address"] for entry in facts["listening"]}
+    others = [entry for entry in facts["listening"] if not entry["address"].startswith(LOOPBACK)]
+    taken = {(entry["protocol"], str(entry["port"])): entry["address"] for entry in others}
     for protocol, ports in host.ports.items():
         for port in ports:
-            if (protocol, port) in taken and not taken[protocol, port].startswith("127."):
+            if (protocol, port) in taken:
                 message = f"port {port}/{protocol} is in use: something listens on {taken[protocol, port]}:{port}"
                 yield Problem(host.name, message, f"stop it (ss -lp 'sport = :{port}'), or choose another in client.yml: ports")
 

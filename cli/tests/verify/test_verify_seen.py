@@ -1,0 +1,105 @@
+"""Health and flows: from what hosts say to verdicts."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from sites import ONE, bare, site
+
+from deployctl.hosts import ssh
+from deployctl.site import Host, Site
+from deployctl.verify import FlowVerdict, health, try_flows
+
+
+def verdict(seen: str, promised_open: bool) -> FlowVerdict:
+    return FlowVerdict("app1", "api", "db", "10.0.0.1", 5432, promised_open, seen, "no flow")
+
+
+@pytest.mark.parametrize(
+    ("seen", "promised_open", "good"),
+    [
+        ("open", True, True), ("open", False, False),
+        ("refused", True, False), ("refused", False, True),
+        ("timeout", True, False), ("timeout", False, True),
+        ("unreachable", True, False), ("unreachable", False, True),
+        ("no-container", True, False), ("no-container", False, False),
+    ],
+)  # fmt: skip
+def test_a_promise_is_kept_or_broken(seen: str, promised_open: bool, good: bool) -> None:
+    assert verdict(seen, promised_open).good == good
+
+
+@pytest.mark.parametrize(("seen", "good"), [("open", True), ("refused", True), ("timeout", False), ("no-container", False)])
+def test_where_a_flow_is_only_supposed_nobody_needs_to_listen_but_nothing_may_be_shut(seen: str, good: bool) -> None:
+    assert replace(verdict(seen, True), supposed=True).good == good
+    assert not replace(verdict("open", False), supposed=True).good
+
+
+def test_a_broken_promise_says_from_where_to_where() -> None:
+    assert str(verdict("open", False)) == "app1: api → db (10.0.0.1:5432) is open, promised shut"
+    assert str(verdict("timeout", True)) == "app1: api → db (10.0.0.1:5432) is timeout, promised open"
+
+
+@pytest.fixture
+def listening() -> Iterator[int]:
+    """A port of this machine that answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def here() -> Site:
+    """A site whose one host is this machine."""
+    made = site(ONE)
+    return Site(
+        "acme", made.folder, {"srv1": Host("srv1", "127.0.0.1", "server", {"ansible_connection": "local"})}, made.client
+    )
+
+
+def probe(port: int, source: str | None = None) -> dict[str, Any]:
+    name = f"{source}>{port}"
+    return {"id": name, "source": source, "target": "t", "address": "127.0.0.1", "port": port, "protocol": "tcp",
+            "open": True, "why": "w", "supposed": False}  # fmt: skip
+
+
+@pytest.mark.docker
+def test_a_probe_is_tried_where_it_would_come_from(listening: int) -> None:
+    tried = try_flows(here(), "no-such-project", {"srv1": [probe(listening), probe(1), probe(listening, "api")]})
+    assert [(each.source, each.seen, each.good) for each in tried] == [
+        ("srv1", "open", True), ("srv1", "refused", False), ("api", "no-container", False),
+    ]  # fmt: skip
+
+
+def test_where_nothing_is_to_be_tried_no_host_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ssh, "ask", None)
+    assert try_flows(here(), "shop", {"srv1": []}) == []
+
+
+def container(**changes: Any) -> dict[str, Any]:
+    return {"service": "api", "state": "running", "health": "", "exit_code": 0} | changes
+
+
+@pytest.mark.parametrize(
+    ("containers", "state", "good"),
+    [
+        ([container()], "running", True),
+        ([container(health="healthy")], "healthy", True),
+        ([container(health="unhealthy")], "unhealthy", False),
+        ([container(health="starting")], "starting", False),
+        ([container(state="exited", exit_code=137, health="unhealthy")], "exited (137)", False),
+        ([container(state="restarting", exit_code=1)], "restarting (1)", False),
+        ([container(service="other")], "missing", False),
+        ([], "missing", False),
+    ],
+)
+def test_a_service_is_as_well_as_its_container(containers: list[dict[str, Any]], state: str, good: bool) -> None:
+    record = {"services": {"api": {}}, "release": {"version": "1.0.0"}}
+    (one,) = health({"srv1": bare(containers=containers, record=record)})
+    assert (one.host, one.service, one.version, one.state, one.good) == ("srv1", "api", "1.0.0", state, good)
+
+
+def test_a_host_without_a_record_has_no_services() -> None:
+    assert health({"srv1": bare(containers=[container()])}) == []
