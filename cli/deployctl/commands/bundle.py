@@ -14,7 +14,7 @@ from deploybundle.pack import Toolbox, make
 from deploybundle.trust import FileSigner, PassphraseWrong, load_private
 from deployctl.commands import show
 from deployctl.commands.keygen import passphrase
-from deployctl.commands.options import cache, config
+from deployctl.commands.options import PassphraseFile, cache, config
 
 NAME = "bundle"
 
@@ -26,7 +26,7 @@ def command(
     name: Annotated[str | None, typer.Option("--name", help="The product, where compose.yaml does not say it.")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="The folder to write to; default PROJECT/dist.")] = None,
     key: Annotated[Path | None, typer.Option("--key", help="The signing key; default ~/.config/deployctl/signing.key.")] = None,
-    passphrase_file: Annotated[Path | None, typer.Option(help="Holds the key's passphrase.")] = None,
+    passphrase_file: PassphraseFile = None,
     level: Annotated[int, typer.Option(min=1, max=19, help="zstd's level: 3 is quick, 19 small.")] = 3,
 ) -> None:
     """Read compose.yaml, gather images, files and deployctl itself, and write one signed bundle.

@@ -12,7 +12,7 @@ import typer
 from deploybundle.errors import InputError
 from deploybundle.trust import Algorithm, add_trusted, generate
 from deployctl.commands import show
-from deployctl.commands.options import config
+from deployctl.commands.options import PassphraseFile, config
 
 NAME = "keygen"
 
@@ -22,7 +22,7 @@ def command(
         Path | None, typer.Option("--key", help="Where to write it; default ~/.config/deployctl/signing.key.")
     ] = None,
     ed25519: Annotated[bool, typer.Option("--ed25519", help="Ed25519 instead of P-256.")] = False,
-    passphrase_file: Annotated[Path | None, typer.Option(help="Holds the passphrase to protect it with.")] = None,
+    passphrase_file: PassphraseFile = None,
     no_passphrase: Annotated[bool, typer.Option("--no-passphrase", help="Protect it by the file's mode only.")] = False,
 ) -> None:
     """Make a key to sign bundles with. Give its fingerprint to your clients by another way than the bundle.

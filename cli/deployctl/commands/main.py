@@ -76,6 +76,8 @@ def run() -> None:
 def _run() -> int:
     try:
         result = app(standalone_mode=False)
+        if result == Exit.INTERRUPTED:  # Typer makes this of Ctrl-C
+            raise KeyboardInterrupt
         return int(result) if isinstance(result, int) else Exit.DONE
     except typer.Exit as wish:
         return wish.exit_code

@@ -29,6 +29,9 @@ PasswordFile = Annotated[
     Path | None,
     typer.Option("--vault-password-file", help="Holds the password of vault.yml.", envvar="ANSIBLE_VAULT_PASSWORD_FILE"),
 ]
+PassphraseFile = Annotated[
+    Path | None, typer.Option("--passphrase-file", help="Holds the signing key's passphrase.", exists=True, dir_okay=False)
+]
 INVENTORIES = Path("inventories")
 
 
