@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
+import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,6 +95,50 @@ class Place:
     def reset(self, *hosts: str) -> None:
         """Clean hosts; the deploy node keeps what is installed there."""
         rehearsal.reset(self.site, list(hosts) or [host.name for host in self.site.targets], deploy_node=False)
+
+    def open_ports(self, machine: str, ports: Iterable[int]) -> set[str]:
+        """Which of these ports of the site's hosts a machine can reach, as host:port."""
+        tries = "".join(
+            f"(timeout 2 bash -c 'exec 3<>/dev/tcp/{host.address}/{port}' && echo {host.name}:{port}) 2>/dev/null &\n"
+            for host in self.site.targets
+            for port in ports
+        )
+        return set(self.on(machine, f"{tries}wait").stdout.split())
+
+    def curl(self, url: str, *words: str, machine: str = "clients") -> str:
+        """What a machine of the network `clients` gets; hosts of the site may be called by name in the URL."""
+        for host in self.site.targets:
+            url = url.replace(f"//{host.name}:", f"//{host.address}:")
+        return self.on(machine, shlex.join(["curl", "-sSk", "--max-time", "10", *words, url])).stdout
+
+    def asked(self, url: str, *words: str) -> dict[str, Any]:
+        """The same, read as JSON."""
+        found: dict[str, Any] = json.loads(self.curl(url, *words))
+        return found
+
+    def logs(self, host: str, container: str) -> list[dict[str, Any]]:
+        """The log lines of a container that writes JSON."""
+        lines = self.on(host, f"docker logs {container} 2>&1").stdout.splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
+
+    def journal(self, question: str) -> list[list[Any]]:
+        """What the journal answers to a question in SQL; the deploy node has no sqlite3 program."""
+        file = f"inventories/{self.client}/.site/journal.sqlite"
+        program = f"import json, sqlite3; print(json.dumps(sqlite3.connect({file!r}).execute({question!r}).fetchall()))"
+        found: list[list[Any]] = json.loads(self.deploy(f"python3 -c {shlex.quote(program)}").stdout)
+        return found
+
+    def status(self, *words: str) -> Done:
+        """`deployctl status`."""
+        return self.deploy(f"deployctl status --client {self.client} {' '.join(words)}", check=False)
+
+    def settled(self, seconds: float = 90) -> Done:
+        """Wait until the site says that all is healthy; the last answer."""
+        last = time.monotonic() + seconds
+        while (done := self.status()).returncode != 0 and time.monotonic() < last:
+            time.sleep(1)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done
 
     def containers(self) -> dict[str, str]:
         """host/service -> the container's id and when it started."""

@@ -1,7 +1,7 @@
 """Facts → desired: steps, order, bytes, host by host. Pure: computed, shown, then applied."""
 
-from deployctl.plan.model import HostPlan, ImageStep, Plan
+from deployctl.plan.model import EDITED, HostPlan, ImageStep, Plan
 from deployctl.plan.plan import plan
 from deployctl.plan.record import SCHEMA, record
 
-__all__ = ["SCHEMA", "HostPlan", "ImageStep", "Plan", "plan", "record"]
+__all__ = ["EDITED", "SCHEMA", "HostPlan", "ImageStep", "Plan", "plan", "record"]

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Encoding = Literal["raw", "zstd"]
+EDITED = "its files were changed by hand"
+"""The reason for a restart: Compose sees no change, yet the container holds what is not wanted."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,11 @@ class HostPlan:
     def size(self) -> int:
         """Bytes of images to send."""
         return sum(step.size for step in self.images)
+
+    @property
+    def restart(self) -> tuple[str, ...]:
+        """The services to stop before they are started."""
+        return tuple(sorted(name for name, reason in self.services.items() if reason == EDITED))
 
     @property
     def changes(self) -> bool:

@@ -10,7 +10,7 @@ from deployctl.desired import HASH_LABEL, Desired, File, HostDesired, ServiceDes
 from deployctl.desired.paths import network_file
 from deployctl.desired.system import DROP_IN, LOADER, UNIT
 from deployctl.plan.images import encoding, image_steps
-from deployctl.plan.model import HostPlan, Plan
+from deployctl.plan.model import EDITED, HostPlan, Plan
 from deployctl.plan.record import record, same_record
 
 Facts = Mapping[str, Any]
@@ -34,7 +34,7 @@ def _host(
     shall_record: dict[str, Any], migrating: set[str],
 ) -> HostPlan:  # fmt: skip
     write = tuple(path for path, file in host.files.items() if not _same(file, facts["files"].get(path)))
-    services = dict(_services(host, facts))
+    services = dict(_services(host, facts, _edited(host, facts)))
     return HostPlan(
         name=host.name,
         encoding=encoding(facts),
@@ -66,13 +66,28 @@ def _network(project: str, write: tuple[str, ...], facts: Facts) -> bool:
     return bool({network_file(project), UNIT, DROP_IN, LOADER} & set(write)) or not facts.get("network", {}).get("loaded", True)
 
 
-def _services(host: HostDesired, facts: Facts) -> Iterator[tuple[str, str]]:
+def _edited(host: HostDesired, facts: Facts) -> set[str]:
+    """The files that are there and say something else. Which file a container sees is fixed when it starts."""
+    shall = {path: file.link or file.digest for path, file in host.files.items()}
+    found = {path: about.get("link") or about.get("sha256") for path, about in facts["files"].items() if about}
+    return {path for path in shall.keys() & found.keys() if shall[path] != found[path]}
+
+
+def _services(host: HostDesired, facts: Facts, edited: set[str]) -> Iterator[tuple[str, str]]:
     """The services to start or make again, each with the reason."""
     running = {container["service"]: container for container in facts["containers"]}
     for name, service in host.services.items():
-        reason = _reason(service, running.get(name))
+        reason = _reason(service, running.get(name)) or (EDITED if _sees(host, name, edited) else "")
         if reason:
             yield name, reason
+
+
+def _sees(host: HostDesired, name: str, paths: set[str]) -> bool:
+    """Whether a service mounts one of these files, alone or in a folder."""
+    part, configs = host.compose["services"].get(name, {}), host.compose.get("configs") or {}
+    mounts = [str(volume["source"]) for volume in part.get("volumes") or [] if volume.get("type") == "bind"]
+    mounts += [str(configs.get(use["source"], {}).get("file")) for use in part.get("configs") or []]
+    return any(path == mount or path.startswith(f"{mount}/") for path in paths for mount in mounts)
 
 
 def _reason(service: ServiceDesired, container: Container | None) -> str:

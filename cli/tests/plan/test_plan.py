@@ -17,7 +17,7 @@ from deploybundle.open import Image
 from deploybundle.release import Release
 from deployctl.desired import HASH_LABEL, Desired, desired
 from deployctl.hosts.wire import wire
-from deployctl.plan import HostPlan, Plan, plan
+from deployctl.plan import EDITED, HostPlan, Plan, plan
 from deployctl.site import Site
 
 COMPOSE = "/etc/deployctl/shop/compose.yaml"
@@ -115,6 +115,8 @@ API, DB = (next(i for i, c in enumerate(THERE["containers"]) if c["service"] == 
         (changed(f"files|{COMPOSE}|uid", 1000), {"write": (COMPOSE,)}),
         (changed(f"files|{COMPOSE}|sha256", "0"), {"write": (COMPOSE,)}),
         (changed("files|/var/lib/deployctl/shop/secrets/api/..data|link", "..old"),
+         {"write": ("/var/lib/deployctl/shop/secrets/api/..data",), "services": {"api": EDITED}, "waves": {1: ("api",)}}),
+        (changed("files|/var/lib/deployctl/shop/secrets/api/..data", None),
          {"write": ("/var/lib/deployctl/shop/secrets/api/..data",)}),
         (changed("files|/etc/deployctl/shop/old.conf", {"sha256": "0"}), {"remove": ("/etc/deployctl/shop/old.conf",)}),
         (changed(f"files|{TABLE}|sha256", "0"), {"write": (TABLE,), "network": True}),
@@ -141,6 +143,7 @@ def test_what_differs_is_put_right_and_nothing_else(change: Callable[[Facts], No
         "write": (), "remove": (), "network": False, "services": {}, "waves": {}, "stop": (), "migrate": (),
         "recorded": True, "first": False, "images": 0,
     }  # fmt: skip
+    assert found.restart == tuple(name for name, reason in does.get("services", {}).items() if reason == EDITED)
     assert {name: getattr(found, name) for name in nothing} | {"images": len(found.images)} == nothing | does
     assert found.changes == bool(does)
 
