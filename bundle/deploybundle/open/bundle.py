@@ -118,7 +118,7 @@ def _read_head(tar: Tar) -> dict[str, Entry]:
 def _first(tar: Tar) -> Entry | None:
     try:
         return tar.entry(0)
-    except BundleDamaged as error:
+    except (BundleDamaged, BundleTruncated) as error:
         hint = "expected a file that `deployctl bundle` made"
         raise NotABundle("is no bundle of deployctl", place=tar.place, hint=hint) from error
 

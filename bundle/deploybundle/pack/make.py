@@ -13,6 +13,7 @@ from deploybundle import sources
 from deploybundle.errors import DeployctlError
 from deploybundle.open import Bundle, open_bundle
 from deploybundle.pack.build import Built, build
+from deploybundle.pack.problems import CannotBundle
 from deploybundle.release import Port, Release, load, project_files
 from deploybundle.trust import Signer
 
@@ -65,7 +66,7 @@ def make(
     images = images or sources.DockerImages()
     infos = images.inspect(_refs(release), used_by=_used_by(release))
     release = _with_exposed(release, infos, project, compose, files, version, name)
-    out.mkdir(parents=True, exist_ok=True)
+    _folder(out)
     return build(
         out / f"{release.name}-{release.version}.bundle.tar",
         meta=_meta(release), images=infos, source=images,
@@ -73,6 +74,13 @@ def make(
         wheels=toolbox.wheels(), tools=toolbox.tools(compose),
         signer=signer, known=earlier(out), level=level, progress=progress, clock=_now,
     )  # fmt: skip
+
+
+def _folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotBundle(f"cannot be written: {error.strerror}", place=str(path), hint="name another folder") from error
 
 
 def earlier(folder: Path) -> list[Bundle]:

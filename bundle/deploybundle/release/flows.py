@@ -41,7 +41,9 @@ def _check(spec: FlowSpec, flows: Iterable[Flow], known: Known, where: str) -> I
         yield from _misspelt(name, known, f"{where}.to")
     for flow in flows:
         if flow.source not in known and flow.target not in known:
-            yield Problem(where, f'neither "{flow.source}" nor "{flow.target}" is a service', "one end must be ours")
+            yield Problem(
+                where, f'neither "{flow.source}" nor "{flow.target}" is a service', f"one end must be ours: {', '.join(known)}"
+            )
         if Port(flow.port, flow.protocol) not in known.get(flow.target, ()) and known.get(flow.target):
             yield _wrong_port(flow, known[flow.target], f"{where}.to")
 
