@@ -12,7 +12,7 @@ from deploybundle import trust
 from deploybundle.open import media, streams
 from deploybundle.open.content import DIGEST, Content, Fetch, parse_index
 from deploybundle.open.problems import AGAIN, BundleDamaged, BundleTruncated, NoBundle, NotABundle
-from deploybundle.open.tar import Entry, Tar
+from deploybundle.open.tar import BLOCK, Entry, Tar, header
 from deploybundle.open.types import BlobAt, Descriptor, Image, Layer
 
 
@@ -119,6 +119,8 @@ def _first(tar: Tar) -> Entry | None:
     try:
         return tar.entry(0)
     except (BundleDamaged, BundleTruncated) as error:
+        if header("oci-layout", len(media.LAYOUT)).startswith(tar.read(0, min(tar.size, BLOCK))):
+            raise
         hint = "expected a file that `deployctl bundle` made"
         raise NotABundle("is no bundle of deployctl", place=tar.place, hint=hint) from error
 

@@ -21,7 +21,7 @@ from deploybundle.trust.words import spell
 
 Algorithm = Literal["p256", "ed25519"]
 PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
-_PASSPHRASE = "--passphrase-file, or type it at a terminal"
+_HOW_TO_OPEN = "--passphrase-file, or type it at a terminal"
 _Public = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
 
 # SP 800-186, 3.2.1.3. A signature (r, s) verifies as (r, n - s) too: only the lower s is ours, for one spelling.
@@ -180,7 +180,7 @@ def load_private(path: Path, passphrase: bytes | None) -> FileSigner:
 
 def _check_protection(path: Path, mode: int, encrypted: bool, passphrase: bytes | None) -> None:
     if encrypted and not passphrase:
-        raise PassphraseWrong("the private key has a passphrase, and none was given", place=str(path), hint=_PASSPHRASE)
+        raise PassphraseWrong("the private key has a passphrase, and none was given", place=str(path), hint=_HOW_TO_OPEN)
     if not encrypted and mode & 0o077:
         raise KeyTooOpen(
             f"the private key has no passphrase and its mode is {mode & 0o777:04o}; expected 0600",
@@ -194,7 +194,7 @@ def _signer(path: Path, data: bytes, passphrase: bytes | None) -> FileSigner:
         key = pem.load_pem_private_key(data, passphrase)
     except Exception as error:  # as above: several unrelated types
         if passphrase:
-            raise PassphraseWrong("the passphrase does not open this key", place=str(path), hint=_PASSPHRASE) from error
+            raise PassphraseWrong("the passphrase does not open this key", place=str(path), hint=_HOW_TO_OPEN) from error
         raise KeyProblem(f"not a private key: {error}", place=str(path), hint="expected PKCS #8 as PEM") from error
     if isinstance(key, ed25519.Ed25519PrivateKey) or (
         isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP256R1)
