@@ -93,6 +93,8 @@ def found(file: File) -> dict[str, Any]:
     """What a host says of a file that is as it shall be."""
     if file.link is not None:
         return {"link": file.link, "uid": file.uid, "gid": file.gid}
+    if file.folder:
+        return {"folder": True, "mode": file.mode, "uid": file.uid, "gid": file.gid}
     return {"sha256": file.digest, "mode": file.mode, "uid": file.uid, "gid": file.gid}
 
 
@@ -109,7 +111,7 @@ def installed(shall: Desired, host: HostDesired, images: Mapping[str, Image], in
         {"id": each.config_digest, "tags": [each.tag], "diff_ids": [layer.diff_id for layer in images[each.ref].layers]}
         for each in host.services.values()
     ]
-    done = json.loads(json.dumps(record(shall, host, "acme", index))) | {"epoch": 3, "run": "r", "installed": "today"}
+    done = json.loads(json.dumps(record(shall, host, "acme", index, None))) | {"epoch": 3, "run": "r", "installed": "today"}
     files = {path: found(file) for path, file in host.files.items()}
     return bare(containers=containers, images=held, files=files, network={"loaded": True}, record=done)
 

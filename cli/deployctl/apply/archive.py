@@ -22,7 +22,9 @@ def write_archive(path: Path, files: Mapping[str, File]) -> None:
 def _member(name: str, file: File) -> tarfile.TarInfo:
     member = tarfile.TarInfo(name.lstrip("/"))
     member.mode, member.uid, member.gid = file.mode, file.uid, file.gid
-    if file.link is not None:
+    if file.folder:
+        member.type = tarfile.DIRTYPE
+    elif file.link is not None:
         member.type, member.linkname = tarfile.SYMTYPE, file.link
     else:
         member.size = len(file.content)

@@ -36,20 +36,21 @@ def command(
     show.say(describe(prepared.plan))
     with show.progress("sending images") as step:
         outcome = clock.time("apply", lambda: install(prepared, Teller(step, prepared.plan.size)))
-    code = clock.time("prove", lambda: _prove(prepared, as_json, flows))
+    code = clock.time("prove", lambda: _prove(prepared, outcome, as_json, flows))
     if not as_json:
         _summary(prepared, outcome, clock)
     raise typer.Exit(code)
 
 
-def _prove(prepared: Prepared, as_json: bool, flows: bool) -> int:
+def _prove(prepared: Prepared, outcome: Outcome, as_json: bool, flows: bool) -> int:
     site, project = prepared.site, prepared.plan.project
     facts, problems = ask_facts(site, prepared.hosts, project) if prepared.plan.changed else (prepared.facts, [])
     if problems:
         raise problems[0]
     services, tried = health(facts), flows_of(site, project, facts) if flows else []
     if as_json:
-        show.data({"changed": sorted(prepared.plan.changed), "bytes": prepared.plan.size, **as_data(services, tried)})
+        sent = sum(outcome.bytes.values())
+        show.data({"changed": sorted(prepared.plan.changed), "bytes": sent, **as_data(services, tried)})
     else:
         show_health(services)
         if flows:
@@ -60,7 +61,7 @@ def _prove(prepared: Prepared, as_json: bool, flows: bool) -> int:
 def _summary(prepared: Prepared, outcome: Outcome, clock: Clock) -> None:
     plan = prepared.plan
     sent = sum(outcome.bytes.values())
-    changed = f"{len(plan.changed)} hosts changed, {show.size(sent)} of images sent" if plan.changed else "nothing to change"
+    changed = f"{len(plan.changed)} of {len(plan.hosts)} hosts changed, {show.size(sent)} of images sent" if plan.changed else "nothing to change"
     show.out(f"{plan.project} {plan.version} at {plan.client}: {changed}")
     show.out("time: " + ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in clock.phases.items()))
     for entrance in prepared.desired.entrances:

@@ -52,7 +52,7 @@ def describe(plan: Plan) -> str:
     """The plan for a person."""
     if not plan.changed:
         return f"{plan.project} {plan.version} at {plan.client}: nothing to change"
-    head = f"{plan.project} {plan.version} at {plan.client}: {len(plan.changed)} of {len(plan.hosts)} hosts change"
+    head = f"{plan.project} {plan.version} at {plan.client}: {len(plan.changed)} of {len(plan.hosts)} hosts to change"
     return "\n".join(
         [f"{head}, {show.size(plan.size)} of images to send", *(line for host in plan.changed.values() for line in _host(host))]
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class File:
-    """One file of ours on a host. A `link` has a target and no content. A secret one shows in no diff, digest or record."""
+    """One file of ours on a host. A `link` has a target, a `folder` no content. A secret one shows in no diff or record."""
 
     content: bytes = b""
     mode: int = 0o644
@@ -18,6 +18,7 @@ class File:
     gid: int = 0
     secret: bool = False
     link: str | None = None
+    folder: bool = False
 
     @property
     def digest(self) -> str:

@@ -33,13 +33,13 @@ def ruleset(project: str, host: Host, flows: SiteFlows, nets: Nets, others: Mapp
         _chain("prerouting", "type nat hook prerouting priority dstnat - 10", _dnat()),
         _chain("output_nat", "type nat hook output priority -110", _dnat()),
         _chain("postrouting", "type nat hook postrouting priority srcnat - 10", _sources(ours, nets)),
-        _chain("forward", "type filter hook forward priority filter - 5", _to_guard(ours)),
+        _chain("forward", "type filter hook forward priority filter - 5", _to_guard(ours, nets)),
         _block("chain guard", _guard(ours, host, flows, nets)),
         *(_block(f"chain {_from(service)}", _from_service(service, ours, flows, nets)) for service in nets),
         _block("chain pass", [f"meta mark set meta mark or {MARK} accept"]),
         _chain("input", "type filter hook input priority filter - 5", [f"iifname {ours} jump to_host"]),
         _block("chain to_host", _to_host()),
-        _chain("output", "type filter hook output priority filter - 5", _output(ours, others)),
+        _chain("output", "type filter hook output priority filter - 5", _output(ours, nets, others)),
         *(f"  counter {counter} {{ }}\n" for counter in COUNTERS),
     ]
     return f"table {name}\ndelete table {name}\ntable {name} {{\n" + "\n".join(blocks) + "}\n"
@@ -74,16 +74,24 @@ def _dnat() -> list[str]:
 def _sources(ours: str, nets: Nets) -> list[str]:
     """Between services of one host a caller is its service address, since Docker 28 drops answers to a container's own;
     beyond the host it is the host."""
-    subnets = ", ".join(str(net.subnet) for net in nets.values())
     own = ", ".join(f"{net.subnet} : {net.virtual}" for net in nets.values())
     return [
         f"ct status dnat oifname {ours} snat ip to ip saddr map {{ {own} }}",
-        f"ip saddr {{ {subnets} }} oifname != {ours} masquerade",
+        f"ip saddr {_subnets(nets)} oifname != {ours} masquerade",
     ]
 
 
-def _to_guard(ours: str) -> list[str]:
-    return [f"iifname {ours} jump guard", f"oifname {ours} jump guard"]
+def _subnets(nets: Nets) -> str:
+    return "{ " + ", ".join(str(net.subnet) for net in nets.values()) + " }"
+
+
+def _to_guard(ours: str, nets: Nets) -> list[str]:
+    """Before Docker has made a bridge, the map sends what arrives to where the default route leads: out of the house."""
+    return [
+        f"iifname {ours} jump guard",
+        f"oifname {ours} jump guard",
+        f"ip daddr {_subnets(nets)} oifname != {ours} counter name refused_in drop",
+    ]
 
 
 def _guard(ours: str, host: Host, flows: SiteFlows, nets: Nets) -> list[str]:
@@ -134,13 +142,14 @@ def _to_host() -> list[str]:
     ]
 
 
-def _output(ours: str, others: Mapping[str, tuple[str, ...]]) -> list[str]:
+def _output(ours: str, nets: Nets, others: Mapping[str, tuple[str, ...]]) -> list[str]:
     """Programs of the host itself: to its own services by the map, to those on other hosts not at all."""
     rules = [
         f"oifname {ours} meta nfproto ipv6 drop",
         f"oifname {ours} ct state established,related accept",
         f"oifname {ours} ct status dnat accept",
         f"oifname {ours} counter name refused_local drop",
+        f'ip daddr {_subnets(nets)} oifname != {ours} oifname != "lo" counter name refused_local drop',
     ]
     for protocol in PROTOCOLS:
         if others.get(protocol):

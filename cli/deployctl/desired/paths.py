@@ -19,6 +19,11 @@ def record_file(project: str) -> str:
     return f"{STATE}/{project}/record.json"
 
 
+def secrets_root(project: str) -> str:
+    """The folder of all secrets, which only root opens; each service sees its own part of it."""
+    return f"{STATE}/{project}/secrets"
+
+
 def secrets_folder(project: str, service: str) -> str:
     """The folder that one service sees as /run/secrets."""
-    return f"{STATE}/{project}/secrets/{service}"
+    return f"{secrets_root(project)}/{service}"

@@ -31,7 +31,7 @@ def host_readme(host: Host, release: Release, site: Site, model: Mapping[str, An
         "",
         "WHERE ITS DATA LIE",
         *_volumes(model),
-        f"  Secrets: {STATE}/{release.name}/secrets (root only; each service sees its own)",
+        f"  Secrets: {STATE}/{release.name}/secrets (only root opens it; each service sees its own)",
         f"  What is installed: {STATE}/{release.name}/record.json",
         "",
         "WHO MAY CONNECT",

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from deploybundle.errors import InputError
 from deploybundle.release import Release
 from deployctl.desired.model import File
-from deployctl.desired.paths import secrets_folder
+from deployctl.desired.paths import secrets_folder, secrets_root
 from deployctl.secrets import Secret
 
 SCRYPT = {"n": 2**14, "r": 8, "p": 1, "maxmem": 2**26}
@@ -54,7 +54,7 @@ def secret_files(release: Release, service: str, secrets: Mapping[str, Secret], 
         return {}, ""
     folder, (uid, gid) = secrets_folder(release.name, service), _owner(release.services[service].user)
     version = secret_version({target: secrets[name] for target, name in targets.items()}, f"{client}/{release.name}/{service}")
-    files = {f"{folder}/..data": File(link=f"..{version}")}
+    files = {secrets_root(release.name): File(mode=0o700, folder=True), f"{folder}/..data": File(link=f"..{version}")}
     for target, name in targets.items():
         content = secrets[name].reveal().encode()
         files[f"{folder}/..{version}/{target}"] = File(content, mode=0o400, uid=uid, gid=gid, secret=True)

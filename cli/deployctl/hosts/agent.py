@@ -104,9 +104,18 @@ def facts(request: Table) -> Table:
         routes=routes(),
         record=record,
         lock=read_lease(request),
-        files={path: about(request.get("root", "") + path) for path in sorted((record or {}).get("files", []))},
+        files={path: about(request.get("root", "") + path) for path in sorted(ours(request, record))},
         projects=sorted(os.path.basename(os.path.dirname(p)) for p in glob.glob(etc(request, "*", "compose.yaml"))),
     )
+
+
+def ours(request: Table, record: Table | None) -> set[str]:
+    """The record's files, and every secret that lies here: a run that failed has recorded nothing, but left them."""
+    root, found = request.get("root", ""), set((record or {}).get("files", []))
+    for folder, folders, files in os.walk(state(request, "secrets")):
+        links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
+        found.update(os.path.join(folder, name)[len(root) :] for name in files + links)
+    return found
 
 
 def machine() -> Table:
@@ -279,6 +288,8 @@ def about(path: str) -> Table | None:
         info = os.lstat(path)
         if stat.S_ISLNK(info.st_mode):
             return {"link": os.readlink(path), "uid": info.st_uid, "gid": info.st_gid}
+        if stat.S_ISDIR(info.st_mode):
+            return {"folder": True, "mode": stat.S_IMODE(info.st_mode), "uid": info.st_uid, "gid": info.st_gid}
         with open(path, "rb") as file:
             digest = hashlib.sha256(file.read()).hexdigest()
     except OSError:

@@ -23,7 +23,9 @@ def plan(
     """What to do on each host so that it has what it shall have."""
     migrating = _migrating(desired, facts)
     hosts = {
-        name: _host(desired, host, facts[name], images, record(desired, host, client, index_digest), migrating)
+        name: _host(
+            desired, host, facts[name], images, record(desired, host, client, index_digest, facts[name]["record"]), migrating
+        )
         for name, host in desired.hosts.items()
     }
     return Plan(client, desired.project, desired.version, bundle, desired.waves, hosts)
@@ -57,6 +59,8 @@ def _same(file: File, found: Mapping[str, Any] | None) -> bool:
         return False
     if file.link is not None:
         return found.get("link") == file.link
+    if file.folder:
+        return bool(found.get("folder")) and (found["mode"], found["uid"], found["gid"]) == (file.mode, file.uid, file.gid)
     shall = (file.digest, file.mode, file.uid, file.gid)
     return (found.get("sha256"), found.get("mode"), found.get("uid"), found.get("gid")) == shall
 

@@ -45,6 +45,8 @@ def test_the_folder_is_reached_by_links_that_one_swap_turns_to_the_next_version(
     values = {"pw": Secret("one"), "key": Secret("two")}
     of = api({"source": "pw", "target": "/run/secrets/password"}, {"source": "key"})
     files, name = secret_files(of, "api", values, "acme")
+    root = files.pop("/var/lib/deployctl/shop/secrets")
+    assert root.folder and (root.mode, root.uid) == (0o700, 0), "only root opens it"
     folder = "/var/lib/deployctl/shop/secrets/api"
     assert {path.removeprefix(folder): file.link or file.content.decode() for path, file in files.items()} == {
         "/..data": f"..{name}",
