@@ -4,11 +4,12 @@ from deployctl.apply.archive import write_archive
 from deployctl.apply.install import NotHealthy, SiteMoved, StepFailed, install, ready
 from deployctl.apply.journal import Journal, Run
 from deployctl.apply.lease import Lease, hold
-from deployctl.apply.prepare import Prepared, ask_facts, prepare, read_at_site
+from deployctl.apply.prepare import Prepared, ask_facts, prepare, read_at_site, read_bundle
 from deployctl.apply.run import Event, Failure, Outcome, run_playbook
 from deployctl.apply.stage import stage, work_folder
 
 __all__ = [
     "Event", "Failure", "Journal", "Lease", "NotHealthy", "Outcome", "Prepared", "Run", "SiteMoved", "StepFailed", "ask_facts",
-    "hold", "install", "prepare", "read_at_site", "ready", "run_playbook", "stage", "work_folder", "write_archive",
+    "hold", "install", "prepare", "read_at_site", "read_bundle", "ready", "run_playbook", "stage", "work_folder",
+    "write_archive",
 ]  # fmt: skip

@@ -89,13 +89,24 @@ def _planned(
 
 
 def read_at_site(bundle: Bundle, site: Site, project: Path) -> Release:
-    """The release, read by the bundle's own Compose binary with the client's answers. Its files are laid below `project`."""
+    """The release with the client's answers. Its files are laid below `project`."""
+    return read_bundle(bundle, project, dict(site.client.settings), tuple(site.client.profiles))
+
+
+def read_bundle(
+    bundle: Bundle, project: Path, answers: Mapping[str, str], profiles: tuple[str, ...], *, fill_required: bool = False
+) -> Release:
+    """The release, read by the bundle's own Compose binary; its files are laid below `project`.
+
+    `fill_required` stands in for answers that only a client can give, to look at a bundle without one.
+    """
     extract_files(bundle, project)
     return load(
         project,
         compose_binary=compose_of(bundle),
-        environment=dict(site.client.settings),
-        profiles=tuple(site.client.profiles),
+        environment=answers,
+        profiles=profiles,
+        fill_required=fill_required,
         files=bundle.meta["compose_files"],
         version=bundle.version,
         name=bundle.name,

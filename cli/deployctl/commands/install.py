@@ -61,7 +61,11 @@ def _prove(prepared: Prepared, outcome: Outcome, as_json: bool, flows: bool) -> 
 def _summary(prepared: Prepared, outcome: Outcome, clock: Clock) -> None:
     plan = prepared.plan
     sent = sum(outcome.bytes.values())
-    changed = f"{len(plan.changed)} of {len(plan.hosts)} hosts changed, {show.size(sent)} of images sent" if plan.changed else "nothing to change"
+    changed = (
+        f"{len(plan.changed)} of {len(plan.hosts)} hosts changed, {show.size(sent)} of images sent"
+        if plan.changed
+        else "nothing to change"
+    )
     show.out(f"{plan.project} {plan.version} at {plan.client}: {changed}")
     show.out("time: " + ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in clock.phases.items()))
     for entrance in prepared.desired.entrances:
