@@ -214,6 +214,15 @@ def test_after_a_power_cut_the_site_gets_healthy_by_itself_and_stays_isolated(in
     assert installed.installed(BUNDLE)["changed"] == []
 
 
+def test_a_host_whose_containers_are_gone_sends_their_callers_nowhere(installed: Place) -> None:
+    installed.on("db1", f"cd {FOLDER} && docker compose down")
+    assert installed.asked(f"{API}/health")["status"] == "ill"
+    installed.on("db1", f"cd {FOLDER} && docker compose up -d")
+    installed.settled()
+    assert installed.installed(BUNDLE)["changed"] == []
+    isolated(installed)
+
+
 def test_nothing_ever_tried_to_leave_the_site(installed: Place) -> None:
     seen = rehearsal.counts(installed.client)
     assert (seen.leak, seen.leak_packets) == (0, ())

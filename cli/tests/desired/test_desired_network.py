@@ -12,6 +12,7 @@ from sites import ACME, ONE, release, releases, site, sites, sources
 
 from deploybundle.release import Release
 from deployctl.desired import desired
+from deployctl.desired.addresses import bridge_prefix
 from deployctl.desired.flows import EVERYWHERE
 from deployctl.site import Site
 
@@ -84,6 +85,16 @@ def test_what_is_not_named_is_refused_at_the_end_of_the_guard() -> None:
         refused = next(number for number, line in enumerate(guard) if "refused_out reject" in line)
         assert all(line.startswith("iifname") and " jump from_" in line for line in guard[3:refused])
         assert all("goto pass" in line for line in guard[refused + 1 : -1])
+
+
+def test_what_the_map_sends_to_a_container_goes_to_its_bridge_or_nowhere() -> None:
+    shall = desired(SHOP, site(**OUTSIDE), sources(SHOP))
+    for host in shall.hosts.values():
+        for chain in ("chain forward", "chain output"):
+            (last,) = (line for line in lines(host.network, chain) if line.startswith("ip daddr {") and line.endswith("drop"))
+            assert f'oifname != "{bridge_prefix("shop")}*"' in last
+            assert all(part["ipv4_address"].rpartition(".")[0] in last for name in host.services
+                       for part in host.compose["services"][name]["networks"].values())  # fmt: skip
 
 
 def test_programs_of_a_host_reach_no_service_of_another() -> None:
