@@ -125,9 +125,7 @@ def _check_statement(payload: bytes, index: bytes, place: str) -> None:
     if canonical.dumps(expected) == payload:
         return
     signed, got = canonical.loads(payload).get("subject"), expected["subject"]
-    raise BadSignature(
-        f"the index is not the one that was signed: expected {signed}, got {got}", place=place, hint=_AGAIN
-    )
+    raise BadSignature(f"the index is not the one that was signed: expected {signed}, got {got}", place=place, hint=_AGAIN)
 
 
 def sshsig(index: bytes, signer: Signer, namespace: str = NAMESPACE) -> bytes:
