@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import time
 from collections.abc import Set as AbstractSet
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from deployctl import rehearsal
-from places import Place
+from places import USB, Place
 
 pytestmark = pytest.mark.e2e
 BUNDLE = "collector-1.0.0.bundle.tar"
@@ -140,10 +141,11 @@ def test_compose_by_hand_changes_nothing(installed: Place) -> None:
 
 def test_each_host_has_a_readme_that_names_what_runs(installed: Place) -> None:
     for host, services in SERVICES.items():
-        text = installed.on(host, "cat /etc/deployctl/README").stdout
+        text = installed.on(host, f"cat {FOLDER}/README").stdout
         assert host in text
         assert all(f"\n  {service} " in text for service in services)
         assert FOLDER in text
+        assert "/etc/deployctl/*/README" in installed.on(host, "cat /etc/deployctl/README").stdout
 
 
 def test_every_log_rotates(installed: Place) -> None:
@@ -186,6 +188,28 @@ def test_a_configuration_edited_in_place_is_mended_in_the_container_too(installe
     assert inside == installed.on("web1", f"cat {FOLDER}/config/nginx.conf").stdout
     assert "by hand" not in inside
     untouched(before, installed.containers(), but={"web1/collector-nginx-1"})
+
+
+def test_plain_ansible_finds_the_same_and_mends_the_same(installed: Place) -> None:
+    home = "/opt/deployctl/current"
+    play = (
+        f"ANSIBLE_VAULT_PASSWORD_FILE=vault-password {home}/bin/ansible-playbook {home}/playbooks/install.yml"
+        f" -i inventories/{installed.client} -e deployctl_bundle={USB}/{BUNDLE}"
+    )
+    before = installed.containers()
+    assert set(changed(installed.deploy(play).stdout)) == {"localhost"}
+    installed.on("app1", "docker stop -t 5 collector-worker-1; rm /var/lib/deployctl/collector/secrets/worker/..data")
+    found = changed(installed.deploy(play).stdout)
+    assert set(found) == {"localhost", "app1"}
+    assert found["localhost"] == 0 < found["app1"]
+    untouched(before, installed.containers(), but={"app1/collector-worker-1"})
+    assert installed.deploy("ls /dev/shm").stdout == ""
+    assert installed.installed(BUNDLE)["changed"] == []
+
+
+def changed(said: str) -> dict[str, int]:
+    """The hosts of Ansible's recap, and how much changed on each."""
+    return {host: int(count) for host, count in re.findall(r"^(\S+) +: ok=.* changed=(\d+) ", said, re.MULTILINE)}
 
 
 # misfortune -----------------------------------------------------------------------------------------------------------

@@ -33,10 +33,10 @@ class Step:
         """The containers that are others than before."""
         return {name for name in self.after if self.before.get(name) != self.after[name]}
 
-    def record(self, name: str) -> str:
-        """The version that a record of app1 says."""
-        text = self.place.on("app1", f"cat /var/lib/deployctl/collector/{name}.json").stdout
-        return str(json.loads(text)["release"]["version"])
+    def record(self, which: str) -> str:
+        """The version of a release in the record of app1."""
+        text = self.place.on("app1", "cat /var/lib/deployctl/collector/record.json").stdout
+        return str(json.loads(text)[which]["version"])
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ def test_the_migration_ran_once(upgrade: Step) -> None:
 
 
 def test_the_record_says_what_is_there_and_what_was(upgrade: Step) -> None:
-    assert (upgrade.record("record"), upgrade.record("record.previous")) == ("1.1.0", "1.0.0")
+    assert (upgrade.record("release"), upgrade.record("previous")) == ("1.1.0", "1.0.0")
 
 
 def test_again_there_is_nothing_to_do(upgrade: Step) -> None:
@@ -102,7 +102,7 @@ def test_the_way_back_needs_no_bytes(way_back: Step) -> None:
     assert (way_back.planned["size"], way_back.report["bytes"]) == (0, 0)
     assert way_back.remade == APP
     assert way_back.place.asked(f"{API}/health")["version"] == "1.0.0"
-    assert (way_back.record("record"), way_back.record("record.previous")) == ("1.0.0", "1.1.0")
+    assert (way_back.record("release"), way_back.record("previous")) == ("1.0.0", "1.1.0")
 
 
 def test_the_data_are_still_there_after_both(way_back: Step, job: str) -> None:

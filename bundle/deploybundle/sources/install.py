@@ -45,6 +45,9 @@ if [ ! -x "$python" ]; then
 fi
 export PYTHONPATH="$home/lib" PYTHONNOUSERSITE=1 PATH="$home/bin:$PATH"
 export ANSIBLE_COLLECTIONS_PATH="$home/collections" DEPLOYCTL_COMPOSE="$home/tools/docker-compose"
+case $name in ansible*)  # plain Ansible knows our roles, unless somebody has a configuration of his own
+  [ -n "$ANSIBLE_CONFIG" ] || [ -e ansible.cfg ] || export ANSIBLE_CONFIG="$home/lib/deployctl/data/playbooks/ansible.cfg" ;;
+esac
 exec "$python" -s "$home/lib/bin/$name" "$@"
 """
 
@@ -234,6 +237,7 @@ def write_tools(bundle: Bundle, tools: dict[str, dict[str, Any]], folder: Path) 
     run.chmod(0o755)
     for command in COMMANDS:
         (folder / "bin" / command).symlink_to("run")
+    (folder / "playbooks").symlink_to("lib/deployctl/data/playbooks")
 
 
 def swap(link: Path, target: str) -> None:

@@ -1,4 +1,4 @@
-"""/etc/deployctl/README: for the administrator of a host who has to live with us, and without us."""
+"""/etc/deployctl/<product>/README: for the administrator of a host who has to live with us, and without us."""
 
 from __future__ import annotations
 

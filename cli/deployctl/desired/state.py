@@ -16,7 +16,7 @@ from deployctl.desired.compose import MIGRATE, Model, host_services, migration_s
 from deployctl.desired.flows import SiteFlows, site_flows
 from deployctl.desired.model import Desired, File, HostDesired, Migration, ServiceDesired
 from deployctl.desired.network import PROTOCOLS, ruleset
-from deployctl.desired.paths import ETC, network_file, project_folder
+from deployctl.desired.paths import network_file, project_folder
 from deployctl.desired.placement import Placement, client_file, placement
 from deployctl.desired.probes import probes
 from deployctl.desired.readme import host_readme
@@ -251,7 +251,7 @@ def _own_files(host: Host, model: Model, network: str, flows: SiteFlows, context
     return {
         f"{project_folder(release.name)}/compose.yaml": File(compose.encode(), mode=0o640),
         network_file(release.name): File(network.encode()),
-        f"{ETC}/README": File(readme.encode()),
+        f"{project_folder(release.name)}/README": File(readme.encode()),
         **system_files(),
     }
 

@@ -1,4 +1,4 @@
-"""What all projects on a host share: the unit that loads our tables before Docker starts, and its loader."""
+"""What all products on a host share: a README, the unit that loads our tables before Docker starts, and its loader."""
 
 from __future__ import annotations
 
@@ -45,8 +45,23 @@ iptables -w -n -L DOCKER-USER >/dev/null 2>&1 || iptables -w -N DOCKER-USER
 iptables -w -C DOCKER-USER -m mark --mark {MARK}/{MARK} -j ACCEPT 2>/dev/null ||
   iptables -w -I DOCKER-USER 1 -m mark --mark {MARK}/{MARK} -j ACCEPT
 """
+_README = f"""\
+deployctl put products on this host. Each has a folder here, named after it, with
+
+  README         what runs, where its data lie, who may connect; how to look, stop and start, without deployctl
+  compose.yaml   an ordinary Docker Compose project
+
+Read them:  cat {ETC}/*/README
+
+network.d holds what may connect, a file for each product; deployctl-network.service loads them before Docker starts.
+"""
 
 
 def system_files() -> dict[str, File]:
     """The files of ours that are no project's."""
-    return {UNIT: File(_UNIT.encode()), DROP_IN: File(_DROP_IN.encode()), LOADER: File(_LOADER.encode(), mode=0o755)}
+    return {
+        f"{ETC}/README": File(_README.encode()),
+        UNIT: File(_UNIT.encode()),
+        DROP_IN: File(_DROP_IN.encode()),
+        LOADER: File(_LOADER.encode(), mode=0o755),
+    }

@@ -73,7 +73,11 @@ def _network(project: str, write: tuple[str, ...], facts: Facts) -> bool:
 def _edited(host: HostDesired, facts: Facts) -> set[str]:
     """The files that are there and say something else. Which file a container sees is fixed when it starts."""
     shall = {path: file.link or file.digest for path, file in host.files.items()}
-    found = {path: about.get("link") or about.get("sha256") for path, about in facts["files"].items() if about}
+    found = {
+        path: about.get("link") or about.get("sha256")
+        for path, about in facts["files"].items()
+        if about and not about.get("folder")
+    }
     return {path for path in shall.keys() & found.keys() if shall[path] != found[path]}
 
 
