@@ -29,7 +29,7 @@ name: tiny
 x-deployctl:
   version: 1.2.3
   config: config/
-  flows: [{from: clients, to: "web:8080"}, {from: web, to: "db:5432"}]
+  flows: [{from: clients, to: "web:18473"}, {from: web, to: "db:5432"}]
   secrets: {pw: {kind: password, length: 20}, token: {}, tls: {kind: tls, hosts: [shop.example]}}
 secrets: {pw: {file: dev/pw}, token: {file: dev/token}, tls: {file: dev/tls}}
 services:
@@ -213,9 +213,9 @@ def test_a_plan_says_what_this_machine_would_get_and_changes_nothing(deployctl: 
     given = ["--client", "acme", tiny.bundle, "--key", tiny.key, "--vault-password-file", "password"]
     vault = AnsibleVault(acme / "group_vars/all/vault.yml", VaultPassword(file=acme.parent.parent / "password"))
     vault.write({name: Secret("canary-5f2a") for name in ("pw", "tls", "token")})
-    with socket.create_server(("0.0.0.0", 8080)):  # noqa: S104
+    with socket.create_server(("0.0.0.0", 18473)):  # noqa: S104
         busy = deployctl("preflight", *given)
-    assert busy.code == 4 and "srv1: port 8080/tcp is in use" in busy.err
+    assert busy.code == 4 and "srv1: port 18473/tcp is in use" in busy.err
     said = deployctl("plan", *given, "--json")
     if said.code == 4:
         pytest.skip(f"this machine is no host: {said.err}")
