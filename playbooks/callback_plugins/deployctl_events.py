@@ -1,6 +1,6 @@
 """Tells deployctl what happens, as lines of JSON in the file that DEPLOYCTL_EVENTS names. Without one it is silent.
 
-No arguments, no diffs, no output of commands: only names, times, messages of failures, and what our modules return as
+No arguments, no diffs, no output but of commands that failed: only names, times, messages, and what our modules return as
 `deployctl`. (Imports nothing of ours: that would cost every run a third of a second.)
 """
 
@@ -78,8 +78,8 @@ def _message(result: dict[str, Any]) -> str:
     """Why it failed, in the module's own words and a program's last ones; what `no_log` hides stays hidden."""
     if "censored" in result:
         return str(result["censored"])
-    items = [item for item in result.get("results", []) if item.get("failed")]
+    items = [item for item in result.get("results", []) if item.get("failed") or "exception" in item]  # 2.20 has no `failed`
     if items:
         return "\n".join(_message(item) for item in items)
-    said = str(result.get("stderr") or "").strip().splitlines()[-LINES:]
-    return "\n".join([str(result.get("msg") or "failed"), *said])
+    said = [line for stream in ("stdout", "stderr") for line in str(result.get(stream) or "").strip().splitlines()]
+    return "\n".join([str(result.get("msg") or "failed"), *said[-LINES:]])

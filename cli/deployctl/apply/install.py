@@ -80,7 +80,7 @@ def _apply(
 
     outcome = run_playbook("install", current.site, plan_file, report, run=run, watch=lease.check)
     if not outcome.ok:
-        raise _failure(outcome)
+        raise _failure(current, outcome)
     return outcome
 
 
@@ -97,16 +97,26 @@ def _journalled(journal: Journal, run: str, work: Callable[[], Outcome]) -> Outc
     return outcome
 
 
-def _failure(outcome: Outcome) -> DeployctlError:
-    hint = f"the whole log: {outcome.log}"
+def _failure(current: Prepared, outcome: Outcome) -> DeployctlError:
+    hint = f"{_way_out(current)}\nthe whole log: {outcome.log}"
+    causes = [f"{one.host}: {one.task}: {one.message}" for one in _causes(outcome) if one.host not in outcome.unhealthy]
     if outcome.unhealthy:
-        return NotHealthy("\n".join(_unhealthy(outcome)), hint=hint)
-    lines = [f"{failure.host}: {failure.task}: {failure.message}" for failure in _causes(outcome)]
-    return StepFailed("\n".join(lines) or f"Ansible ended with {outcome.code}", hint=hint)
+        return NotHealthy("\n".join([*_unhealthy(outcome), *causes]), hint=hint)
+    return StepFailed("\n".join(causes) or f"Ansible ended with {outcome.code}", hint=hint)
+
+
+def _way_out(current: Prepared) -> str:
+    plan = current.plan
+    records = [about["record"] for about in current.facts.values() if about["record"]]
+    before = sorted({str(record["release"]["version"]) for record in records} - {plan.version})
+    if not before:
+        return "mend the cause and run the same command again; what a first install had started is stopped"
+    return f"to go back: deployctl install --client {plan.client} with the bundle of {plan.project} {', '.join(before)}"
 
 
 def _causes(outcome: Outcome) -> list[Failure]:
-    return list(dict.fromkeys(outcome.failures))
+    """The first failure of each host; what fails after it only tells so."""
+    return list({failure.host: failure for failure in reversed(outcome.failures)}.values())[::-1]
 
 
 def _unhealthy(outcome: Outcome) -> list[str]:
@@ -115,5 +125,6 @@ def _unhealthy(outcome: Outcome) -> list[str]:
         for service in services:
             state = service["health"] or f"{service['state']}, exit code {service['exit_code']}"
             lines.append(f"{host}: {service['service']} is not healthy: {state}")
-            lines += [f"    {line}" for line in service["logs"][-20:]]
+            check = [f"its check said: {line}" for line in service["check"].splitlines()[:3]]
+            lines += [f"    {line}" for line in [*check, *service["logs"][-20:]]]
     return lines

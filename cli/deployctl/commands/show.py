@@ -35,8 +35,8 @@ def data(value: Any) -> None:
 def error(problem: DeployctlError) -> None:
     """What went wrong, where, and the way out."""
     say(f"deployctl: {problem}")
-    if problem.hint:
-        say(f"  → {problem.hint}")
+    for line in problem.hint.splitlines():
+        say(f"  → {line}")
 
 
 def table(rows: Sequence[Sequence[object]], head: Sequence[str] = ()) -> str:
