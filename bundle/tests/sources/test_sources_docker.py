@@ -28,7 +28,7 @@ def client() -> Iterator[docker.APIClient]:
     client.import_image_from_data(base.getvalue(), repository="deployctl-test/base", tag="1")
     for index, ref in enumerate(REFS):
         text = f"FROM deployctl-test/base:1\nENV N={index}\nEXPOSE 80 53/udp\n"
-        list(client.build(fileobj=io.BytesIO(text.encode()), tag=ref, decode=True))
+        list(client.build(fileobj=io.BytesIO(text.encode()), tag=ref, decode=True, rm=True, forcerm=True))
     yield client
     for ref in [*REFS, "deployctl-test/base:1"]:
         client.remove_image(ref, force=True)
