@@ -110,9 +110,17 @@ def _log_file(site: Site, run: str) -> Path:
 
 
 def _start(command: list[str], env: dict[str, str], log: TextIO) -> subprocess.Popen[bytes]:
-    """In a session of its own: the terminal's Ctrl-C reaches us alone, and we decide in which order things end."""
+    """In a session of its own: the terminal's Ctrl-C reaches us alone, and we decide in which order things end.
+
+    The kernel interrupts it when we are killed: nobody would renew the lock any more, so nobody may go on.
+    """
     return subprocess.Popen(
-        command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        ["setpriv", "--pdeathsig", "INT", *command],
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
     )
 
 
