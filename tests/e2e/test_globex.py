@@ -15,7 +15,7 @@ from places import ROOT, USB, VAULT, Place, Vendor
 
 pytestmark = pytest.mark.e2e
 COLLECTOR, GUESTBOOK, STATUSPAGE = (f"{name}-1.0.0.bundle.tar" for name in ("collector", "guestbook", "statuspage"))
-PORTS = (22, 80, 5432, 6379, 8000, 8080, 8081, 8090, 8091, 8443)
+PORTS = (80, 5432, 6379, 8000, 8080, 8081, 8090, 8091, 8443)
 POOL = ip_network("172.30.0.0/20")
 
 
@@ -73,7 +73,7 @@ def test_the_product_on_one_host_goes_by_service_addresses(site: Place) -> None:
     opened = [flow for flow in report["flows"] if flow["promised"] == "open"]
     assert all(ip_address(flow["address"]) in POOL for flow in opened)
     assert site.open_ports("clients", PORTS) == {"srv1:8443"}
-    assert site.open_ports("deploy", PORTS) == {"srv1:22"}
+    assert site.open_ports("deploy", (22, *PORTS)) == {"srv1:22"}
     assert site.asked("https://srv1:8443/health")["status"] == "ok"
     assert site.installed(COLLECTOR)["changed"] == []
 
@@ -120,7 +120,6 @@ def test_a_status_page_of_somebody_else_runs_unchanged_with_the_client_s_title(
 
 
 def test_a_second_product_needs_addresses_of_its_own_and_then_both_live_side_by_side(site: Place, examples: None) -> None:
-    site.reset()
     site.install(STATUSPAGE)
     before = site.containers()
     refused = site.install(GUESTBOOK, check=False)
@@ -140,6 +139,11 @@ def test_a_second_product_needs_addresses_of_its_own_and_then_both_live_side_by_
     proven(report)
     assert {name: site.containers()[name] for name in before} == before
     assert site.open_ports("clients", PORTS) == {"srv1:8080", "srv1:8081"}
+    form = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+    web = site.on("srv1", f"docker inspect -f '{form}' guestbook-web-1").stdout.strip()
+    for address in (web, site.site.hosts["srv1"].address):
+        tried = f"docker exec statuspage-page-1 curl -sS -m 2 http://{address}:8080/"
+        assert site.on("srv1", tried, check=False).returncode == 7  # refused: one product does not reach the other
     assert site.installed(STATUSPAGE)["changed"] == []
     assert json.loads(site.deploy(install).stdout)["changed"] == []
     readme = site.on("srv1", "cat /etc/deployctl/*/README").stdout
