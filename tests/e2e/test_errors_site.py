@@ -1,20 +1,24 @@
 """What goes wrong at a site: refused before anything changes, or broken off so that the same command ends well afterwards.
 
-A small product of one image, so that an install takes seconds. The tests follow each other: a clean site, all that is
-refused there, what breaks a first install, at last an upgrade.
+A small product of one image, so that an install takes seconds. The tests follow each other: a run is killed on a clean
+site; while its lease runs out comes all that is refused; then what breaks a first install; at last upgrades.
 """
 
 from __future__ import annotations
 
 import json
+import re
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from deployctl import rehearsal
+from deployctl.apply.lease import TTL
 from deployctl.commands.exits import Exit
 from places import USB, VAULT, Done, Place, Vendor
 
@@ -85,14 +89,23 @@ class Shop:
         """The install, which may fail."""
         return self.place.install(bundle, check=False)
 
-    def broken(self, bundle: str, word: str, signal: str) -> Done:
-        """The install, its process group sent a signal as soon as it has said this."""
+    def broken(self, word: str, action: str, bundle: str = f"{USB}/{GOOD}") -> Done:
+        """The install, and what is done in its shell as soon as it has said this; $! is its process group."""
         return self.place.deploy(
-            f"set -m; : > said; deployctl install --client {self.place.client} {VAULT} {USB}/{bundle} 2> said & "
-            f"until grep -q '{word}' said || ! kill -0 $!; do sleep 0.02; done; kill -{signal} -- -$!; wait $!; code=$?;"
+            f"set -m; : > said; deployctl install --client {self.place.client} {VAULT} {bundle} 2> said & "
+            f"until grep -q '{word}' said || ! kill -0 $!; do sleep 0.02; done; {action}; wait $!; code=$?;"
             " cat said >&2; exit $code",
             check=False,
         )
+
+    @contextmanager
+    def slow_wire(self) -> Iterator[None]:
+        """The deploy node sends 40 Mbit/s, so that a transfer can be met."""
+        self.place.on("deploy", "tc qdisc replace dev eth0 root tbf rate 40mbit burst 64k latency 50ms")
+        try:
+            yield
+        finally:
+            self.place.on("deploy", "tc qdisc del dev eth0 root")
 
     def hang_up(self) -> None:
         """End the connections that wait for the next command."""
@@ -121,9 +134,13 @@ class Shop:
         script = "grep -s holder /var/lib/deployctl/shop/lock.json || true"
         return {host.name for host in self.place.site.targets if self.place.on(host.name, script).stdout}
 
-    def left(self) -> str:
-        """What a run should not leave on the deploy node: its secrets in memory, its Ansible."""
-        return self.place.deploy("ls -d /dev/shm/deployctl-* /tmp/deployctl-run-* 2>/dev/null; pgrep -a ansible; true").stdout
+    def running(self) -> set[str]:
+        """The containers that run, as host/service."""
+        return {f"{host}/{name}" for host, text in self.state().items() for name in re.findall(r" running shop-(\w+)-1", text)}
+
+    def at_work(self) -> str:
+        """What of an install runs or lies on the deploy node."""
+        return self.place.deploy("pgrep -af '[a]nsible-playbook'; ls -d /dev/shm/deployctl-work-*", check=False).stdout
 
 
 def complains(done: Done, code: Exit, *words: str) -> None:
@@ -160,6 +177,21 @@ def untouched(shop: Shop) -> Iterator[None]:
 def test_a_secret_that_nobody_made_is_named(shop: Shop, untouched: None) -> None:
     complains(shop.install(), Exit.INPUT, "vault.yml: no value for till", "deployctl secrets generate")
     shop.place.deploy(f"deployctl secrets generate --client {shop.place.client} {VAULT} {USB}/{GOOD}")
+
+
+@pytest.fixture(scope="module")
+def killed(shop: Shop) -> float:
+    """A run that was killed while it started services, and when."""
+    done = shop.broken("Start and wait until healthy", "kill -KILL -- -$!")
+    assert done.returncode == 137, done.stderr
+    return time.monotonic()
+
+
+def test_a_killed_run_holds_the_lock_for_a_while_and_nothing_of_it_goes_on(shop: Shop, killed: float) -> None:
+    words = ("ops@deploy has been changing this host since 20", "lease until 20", "a dead run's lease runs out")
+    complains(shop.install(), Exit.LOCKED, *words)
+    assert "ansible" not in shop.at_work()
+    assert set(shop.records().values()) == {""}
 
 
 @pytest.mark.parametrize(
@@ -229,7 +261,7 @@ def test_all_that_is_wrong_with_the_hosts_is_one_list(ill: Done, words: tuple[st
 
 
 @pytest.fixture(scope="module")
-def unfit(shop: Shop) -> Iterator[Done]:
+def unfit(shop: Shop) -> Done:
     """An install on one host that is new and one that nobody knows; a third is too small, its port taken, without Compose."""
     place = shop.place
     rehearsal.reset(place.site, ["db1"], deploy_node=False, new_host_keys=True)
@@ -244,8 +276,8 @@ def unfit(shop: Shop) -> Iterator[Done]:
     done = shop.install()
     assert shop.state() == before
     place.deploy(f"mv kept {known}")
-    yield done
     place.reset("web1")
+    return done
 
 
 @pytest.mark.parametrize(
@@ -273,3 +305,82 @@ def test_another_host_key_is_pinned_only_if_a_person_says_so(shop: Shop, unfit: 
     assert shop.place.deploy(known).stdout == before
     shop.place.deploy(f"{trust} --yes --replace")
     assert shop.place.deploy(known).stdout != before
+
+
+# broken off ----------------------------------------------------------------------------------------------------------
+
+
+def test_after_the_lease_of_a_killed_run_ctrl_c_in_a_transfer_leaves_nothing(shop: Shop, killed: float) -> None:
+    time.sleep(max(0.0, killed + TTL + 1 - time.monotonic()))
+    before = shop.state()
+    with shop.slow_wire():
+        done = shop.broken("Load what is missing", "kill -INT -- -$!")
+    complains(done, Exit.INTERRUPTED, "interrupted", "run the same command again")
+    assert "Apply the archive" not in done.stderr
+    assert (shop.state(), shop.locked(), shop.at_work()) == (before, set(), "")
+
+
+def test_a_bundle_that_is_replaced_after_the_plan_is_refused(shop: Shop) -> None:
+    before = shop.state()
+    shop.place.deploy(f"cp {USB}/{GOOD} shop.tar; cp {USB}/{SICK} other.tar")
+    done = shop.broken("hosts to change", "mv other.tar shop.tar", "shop.tar")
+    complains(done, Exit.SITE, "shop.tar: the plan was made from index sha256:", "this bundle has sha256:")
+    assert (shop.state(), shop.locked()) == (before, set())
+
+
+def test_a_host_that_dies_in_a_transfer_stops_the_install_before_anything_starts(shop: Shop) -> None:
+    place = shop.place
+    with shop.slow_wire(), ThreadPoolExecutor(1) as pool:
+        place.deploy("rm -f now")
+        job = pool.submit(shop.broken, "Load what is missing", "touch now")
+        place.deploy("until [ -e now ]; do sleep 0.1; done")
+        rehearsal.power_off(place.client, "db1")
+        done = job.result()
+    rehearsal.power_on(place.client, "db1")
+    complains(done, Exit.SITE, "db1: ", "the connection broke off", "is the machine on?", "run the same command again")
+    assert shop.running() == set()
+    assert set(shop.records().values()) == {""}
+    assert shop.locked() <= {"db1"}
+
+
+def test_a_first_install_that_never_gets_healthy_shows_its_log_and_stops_what_it_started(shop: Shop) -> None:
+    done = shop.install(SICK)
+    words = ("app1: app is not healthy", "app2: app is not healthy", "the till is jammed", "what a first install had started")
+    complains(done, Exit.UNHEALTHY, *words, "the whole log: /home/ops/")
+    assert shop.running() == set()
+    assert set(shop.records().values()) == {""}
+    assert (shop.locked(), shop.at_work()) == (set(), "")
+
+
+def test_ctrl_c_while_services_start_gives_the_lock_back_and_the_same_command_ends_well(shop: Shop) -> None:
+    done = shop.broken("Start and wait until healthy", "kill -INT -- -$!")
+    complains(done, Exit.INTERRUPTED, "interrupted", "run the same command again")
+    assert set(shop.records().values()) == {""}
+    assert (shop.locked(), shop.at_work()) == (set(), "")
+    assert shop.install().returncode == Exit.DONE
+    assert shop.running() == {"web1/front", "app1/app", "app2/app", "db1/store"}
+    assert set(shop.records().values()) == {"1.0.0"}
+
+
+# upgrades ------------------------------------------------------------------------------------------------------------
+
+
+def test_an_upgrade_whose_migration_fails_touches_no_container(shop: Shop) -> None:
+    before = shop.place.containers()
+    done = shop.install(STUCK)
+    complains(done, Exit.SITE, "app1: ", "Run the migrations", "the shelves do not fit", "to go back: ", "shop 1.0.0")
+    assert shop.place.containers() == before
+    assert set(shop.records().values()) == {"1.0.0"}
+
+
+def test_an_upgrade_that_never_gets_healthy_leaves_the_others_alone_and_says_how_to_go_back(shop: Shop) -> None:
+    before = shop.place.containers()
+    done = shop.install(SICK)
+    complains(done, Exit.UNHEALTHY, "app1: app is not healthy", "the till is jammed", "to go back: ", "shop 1.0.0")
+    after = shop.place.containers()
+    assert {name for name in before if before[name] != after[name]} <= {"app1/shop-app-1", "app2/shop-app-1"}
+    assert set(shop.records().values()) == {"1.0.0"}
+    assert shop.locked() == set()
+    assert shop.install().returncode == Exit.DONE
+    others = {name: about for name, about in before.items() if "app" not in name.partition("/")[2]}
+    assert {name: about for name, about in shop.place.containers().items() if name in others} == others

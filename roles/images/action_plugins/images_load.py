@@ -24,6 +24,7 @@ from deployctl.site import Host
 # `docker load` on a containerd store may print an error and still say success: the image itself is asked for afterwards.
 LOAD = '[ "$(id -u)" = 0 ] || exec sudo -n sh -c "$0" sh "$1"; docker load -q >&2 && docker image inspect -f "{{.Id}}" "$1"'
 STEP = 4 << 20
+SSH_FAILED = 255
 
 
 class ActionModule(ActionBase):
@@ -85,6 +86,9 @@ def load(bundle: Bundle, item: dict[str, Any], encoding: str, host: str, command
     finally:
         process.kill()
     found = out.decode().strip()
+    if process.returncode == SSH_FAILED:
+        words = said.decode("utf-8", "replace").strip() or "no answer any more"
+        raise AnsibleActionFail(f"{item['tag']}: the connection broke off: {words}; is the machine on?")
     if process.returncode != 0 or found not in loaded_ids(image):
         words = said.decode("utf-8", "replace").strip() or f"exit {process.returncode}"
         raise AnsibleActionFail(f"{item['tag']}: expected {image.config_digest}, got {found or 'no image'}: {words}")
