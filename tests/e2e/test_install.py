@@ -162,7 +162,7 @@ def test_install_again_changes_nothing_in_seconds(installed: Place) -> None:
     before, runs = installed.containers(), installed.journal(RUNS)
     began = time.monotonic()
     again = installed.installed(BUNDLE)
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 30  # 4 s on two idle cores
     assert (again["changed"], again["bytes"]) == ([], 0)
     untouched(before, installed.containers())
     assert installed.journal(RUNS) == runs
