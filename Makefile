@@ -34,8 +34,6 @@ test-app: setup  ## the product
 	app/scripts/test
 
 test-e2e: setup  ## what acts: the real install in rehearsals
-	app/scripts/build-images 1.0.0
-	app/scripts/build-images 1.1.0
 	pytest -q tests/e2e
 
 clean: demo-down ## also the environment and the caches

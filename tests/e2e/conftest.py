@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,8 @@ def vendor(tmp_path_factory: pytest.TempPathFactory) -> Vendor:
     one = Vendor(home, medium)
     one.run("keygen", "--no-passphrase")
     shutil.copy(home / "deployctl" / "signing.key.pub", medium / "vendor.pub")
+    for version in ("1.0.0", "1.1.0"):
+        subprocess.run([ROOT / "app" / "scripts" / "build-images", version], check=True, capture_output=True)
     one.bundle(ROOT / "app")
     one.bundle(_changed(tmp_path_factory.mktemp("next"), "1.0.0", "1.1.0"))
     return one
