@@ -238,7 +238,7 @@ def test_ctrl_c_leaves_no_half_bundle_and_the_one_before_stays(small: Vendor, bu
         while process.poll() is None and not (partial.exists() and partial.stat().st_size):
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
-        said = process.communicate(timeout=20)
+        said = process.communicate(timeout=300)
     complains(Done(command, process.returncode, *said), Exit.INTERRUPTED, "interrupted", "run the same command again")
     assert [path.name for path in out.iterdir()] == [bundle.name]
     assert (out / bundle.name).read_text() == "the one before"
