@@ -227,6 +227,11 @@ def test_words_that_are_no_command_are_usage(small: Vendor) -> None:
         assert re.search(r"[Nn]o such|Missing", done.stderr), done.stderr
 
 
+def hears_ctrl_c() -> None:
+    """For a child: Ctrl-C ends it, as at a terminal."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_leaves_no_half_bundle_and_the_one_before_stays(small: Vendor, bundle: Path, tmp_path: Path) -> None:
     shop, out = project(tmp_path / "shop"), tmp_path / "out"
     out.mkdir()
@@ -234,7 +239,9 @@ def test_ctrl_c_leaves_no_half_bundle_and_the_one_before_stays(small: Vendor, bu
     partial = out / f"{bundle.name}.partial"
     environment = {**os.environ, "XDG_CONFIG_HOME": str(small.home)}
     command = ["deployctl", "bundle", str(shop), "--out", str(out), "--level", "12"]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    # A suite that a shell started in the background is deaf to SIGINT, and so would its children be.
+    with subprocess.Popen(command, env=environment, preexec_fn=hears_ctrl_c, **pipes) as process:
         while process.poll() is None and not (partial.exists() and partial.stat().st_size):
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
