@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,11 +25,20 @@ def vendor(tmp_path_factory: pytest.TempPathFactory) -> Vendor:
     one = Vendor(home, medium)
     one.run("keygen", "--no-passphrase")
     shutil.copy(home / "deployctl" / "signing.key.pub", medium / "vendor.pub")
-    for version in ("1.0.0", "1.1.0"):
-        subprocess.run([ROOT / "app" / "scripts" / "build-images", version], check=True, capture_output=True)
-    one.bundle(ROOT / "app")
-    one.bundle(_changed(tmp_path_factory.mktemp("next"), "1.0.0", "1.1.0"))
+    with alone("images"):
+        for version in ("1.0.0", "1.1.0"):
+            subprocess.run([ROOT / "app" / "scripts" / "build-images", version], check=True, capture_output=True)
+        one.bundle(ROOT / "app")
+        one.bundle(_changed(tmp_path_factory.mktemp("next"), "1.0.0", "1.1.0"))
     return one
+
+
+@contextlib.contextmanager
+def alone(what: str) -> Iterator[None]:
+    """Image tags belong to the engine, which suites of several checkouts share: one builds and bundles at a time."""
+    with Path(tempfile.gettempdir(), f"deployctl-e2e-{what}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _changed(folder: Path, before: str, after: str) -> Path:

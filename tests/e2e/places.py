@@ -1,7 +1,7 @@
 """The real thing: bundles of the product's images, a vendor's machine (this one), and a client's site as containers.
 
 Sites are copies of the inventories in the repository, moved to other networks, so that a demo may stand beside them.
-With E2E_SUFFIX set to `a`, `b` or `c` they go to others still, so that several runs may stand beside each other.
+With E2E_SUFFIX set to one of `a` to `h` they go to others still, so that several runs may stand beside each other.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from deployctl.site import Site
 ROOT = Path(__file__).resolve().parents[2]
 USB = "/media/usb"
 SUFFIX = os.environ.get("E2E_SUFFIX", "")
-NETWORKS = {like: str(first + 10 * ("", "a", "b", "c").index(SUFFIX)) for like, first in (("acme", 87), ("globex", 88))}
+NETWORKS = {like: str(first + 10 * ("", *"abcdefgh").index(SUFFIX)) for like, first in (("acme", 87), ("globex", 88))}
 VAULT = "--vault-password-file vault-password"
 Done = subprocess.CompletedProcess[str]
 
