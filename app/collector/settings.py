@@ -13,6 +13,8 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 from sqlalchemy import URL
 
+from collector.sources.settings import SourceSettings
+
 PREFIX = "COLLECTOR_"
 DEFAULT_FILE = "/etc/collector/collector.toml"
 VERSION_FILE = Path("/app/VERSION")
@@ -27,7 +29,7 @@ def shipped_version() -> str:
     return VERSION_FILE.read_text().strip() if VERSION_FILE.is_file() else "development"
 
 
-class Settings(BaseSettings):
+class Settings(SourceSettings, BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
 
     version: str = Field(default_factory=shipped_version, description="shown by /health")
@@ -52,10 +54,6 @@ class Settings(BaseSettings):
     dependency_timeout_seconds: float = Field(2.0, gt=0, le=60, description="how long /health waits for each part")
     lease_seconds: int = Field(60, ge=1, le=3600, description="a job whose worker is silent this long is taken over")
     heartbeat_file: Path = Path("/tmp/collector-worker.alive")
-
-    folders: tuple[Path, ...] = Field((Path("/data/inbox"), Path("/data/samples")), description="permitted to read")
-    max_file_bytes: int = Field(64 * 2**20, ge=1)
-    max_rows: int = Field(1_000_000, ge=1)
 
     @classmethod
     def settings_customise_sources(

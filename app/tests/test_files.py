@@ -43,9 +43,7 @@ BAD: list[tuple[str, bytes, str]] = [
 
 
 def read_all(path: Path | str, *folders: Path, form: str = "auto") -> list[dict[str, Any]]:
-    return [
-        row for batch in read(str(path), form, folders, 250_000 if "deep" in str(path) else 1000, 100) for row in batch
-    ]
+    return [row for batch in read(str(path), form, folders, 250_000 if "deep" in str(path) else 1000, 100) for row in batch]
 
 
 @pytest.mark.parametrize(("name", "content", "rows"), GOOD, ids=[case[0] for case in GOOD])

@@ -87,9 +87,7 @@ async def test_a_long_result_comes_in_pages(client: httpx.AsyncClient, settings:
     assert is_problem(await client.get(job["result_url"], params={"limit": 0}), 422, "invalid-request")
 
 
-async def test_a_job_that_fails_says_why_and_keeps_no_rows(
-    client: httpx.AsyncClient, settings: Settings, inbox: Path
-) -> None:
+async def test_a_job_that_fails_says_why_and_keeps_no_rows(client: httpx.AsyncClient, settings: Settings, inbox: Path) -> None:
     (inbox / "bad.csv").write_text("x\n" + "1\n" * 1200 + "1,2\n")
     async with working(settings):
         bad, missing = await trigger(client, inbox / "bad.csv"), await trigger(client, inbox / "none.csv")
@@ -101,9 +99,7 @@ async def test_a_job_that_fails_says_why_and_keeps_no_rows(
     assert await query(settings, "SELECT count(*) FROM job_rows") == [(0,)]
 
 
-async def test_what_postgresql_refuses_fails_the_job(
-    client: httpx.AsyncClient, settings: Settings, inbox: Path
-) -> None:
+async def test_what_postgresql_refuses_fails_the_job(client: httpx.AsyncClient, settings: Settings, inbox: Path) -> None:
     (inbox / "huge.json").write_text('[{"x": 1' + "0" * 140_000 + "}]")
     async with working(settings):
         job = await trigger(client, inbox / "huge.json")
@@ -126,9 +122,7 @@ async def test_a_bug_fails_its_job_and_the_worker_goes_on(
         await until(client, await trigger(client, inbox / "a.csv"), "succeeded")
 
 
-async def test_a_job_that_redis_never_got_is_found(
-    settings: Settings, inbox: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_job_that_redis_never_got_is_found(settings: Settings, inbox: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker_module, "SWEEP_SECONDS", 1)
     (inbox / "a.csv").write_text("x\n1\n")
     async with serving(settings, redis_port=1) as client, working(settings):

@@ -73,8 +73,7 @@ async def test_api_and_worker_serve_log_json_and_end_on_sigterm(settings: Settin
     port = free_port()
     variables = environment(settings, COLLECTOR_LISTEN_PORT=str(port))
     api, worker = (
-        subprocess.Popen([*COLLECTOR, verb], env=variables, stderr=subprocess.PIPE, text=True)
-        for verb in ("api", "worker")
+        subprocess.Popen([*COLLECTOR, verb], env=variables, stderr=subprocess.PIPE, text=True) for verb in ("api", "worker")
     )
     try:
         for _ in range(100):

@@ -34,9 +34,7 @@ async def test_an_upgrade_gives_up_when_a_lock_is_held_too_long(empty: Settings)
         with pytest.raises(DBAPIError, match="lock timeout"):
             await migrate.upgrade_with(empty)
     await engine.dispose()
-    assert await query(empty, "SELECT to_regclass('jobs')::text, to_regclass('alembic_version')::text") == [
-        (None, None)
-    ]
+    assert await query(empty, "SELECT to_regclass('jobs')::text, to_regclass('alembic_version')::text") == [(None, None)]
 
 
 async def test_the_schema_of_a_newer_release_is_left_alone(settings: Settings) -> None:
@@ -47,8 +45,6 @@ async def test_the_schema_of_a_newer_release_is_left_alone(settings: Settings) -
 async def test_the_migrations_make_what_the_models_say(settings: Settings) -> None:
     engine = database.engine(settings, "test", 5)
     async with engine.connect() as connection:
-        difference = await connection.run_sync(
-            lambda sync: compare_metadata(MigrationContext.configure(sync), Base.metadata)
-        )
+        difference = await connection.run_sync(lambda sync: compare_metadata(MigrationContext.configure(sync), Base.metadata))
     await engine.dispose()
     assert difference == []

@@ -55,9 +55,7 @@ def test_a_wrong_variable_is_named(environment: pytest.MonkeyPatch, name: str, v
         ("broken", "COLLECTOR_CONFIG: cannot read the configuration file"),
     ],
 )
-def test_a_wrong_key_of_the_file_is_named(
-    environment: pytest.MonkeyPatch, tmp_path: Path, content: str, message: str
-) -> None:
+def test_a_wrong_key_of_the_file_is_named(environment: pytest.MonkeyPatch, tmp_path: Path, content: str, message: str) -> None:
     (tmp_path / "collector.toml").write_text(content)
     with pytest.raises(SettingsError, match=message):
         load()

@@ -35,9 +35,7 @@ def format_of(path: str) -> str:
     suffix = Path(path).suffix.lower()
     if suffix not in FORMATS:
         known = ", ".join(FORMATS)
-        raise SourceError(
-            f"{path}: the ending {suffix or '(none)'} is none of {known}; say the format in config.format"
-        )
+        raise SourceError(f"{path}: the ending {suffix or '(none)'} is none of {known}; say the format in config.format")
     return FORMATS[suffix]
 
 
