@@ -3,7 +3,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export XDG_CACHE_HOME := $(CURDIR)/.cache
 
-.PHONY: setup demo demo-down test lint test-unit test-app test-e2e clean
+.PHONY: setup demo demo-down test lint test-unit test-app test-e2e test-full clean
 .DEFAULT_GOAL := help
 
 help:            ## these targets
@@ -34,7 +34,10 @@ test-app: setup  ## the product
 	app/scripts/test
 
 test-e2e: setup  ## what acts: the real install in rehearsals
-	pytest -q tests/e2e
+	pytest -q -m 'not full' tests/e2e
+
+test-full: setup ## what takes longer than a CI run may: campaigns
+	pytest -q -m full tests/e2e
 
 clean: demo-down ## also the environment and the caches
 	rm -rf .venv .cache app/.venv app/wheels .*_cache
