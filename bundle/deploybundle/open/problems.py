@@ -8,48 +8,73 @@ AGAIN = "copy the bundle again, or get it from the vendor again; nothing of it w
 
 
 class NoBundle(InputError):
-    """There is no such file, or it cannot be read."""
+    """There is no such file, or it cannot be read.
+
+    Check the path, that the medium is mounted, and that you may read the file.
+    """
 
     code = "bundle-missing"
 
 
 class NotABundle(RefusedError):
-    """The file is something else."""
+    """The file is something else.
+
+    Name a file that `deployctl bundle` wrote. If it should be one, copy it again: its first bytes are other ones.
+    """
 
     code = "bundle-unknown"
 
 
 class BundleTooNew(RefusedError):
-    """The bundle's format is newer than this reader."""
+    """The bundle's format is newer than this reader.
+
+    Install the deployctl that this bundle carries (`install.py`, see docs/first-site.md), then go on with that one.
+    """
 
     code = "bundle-too-new"
 
 
 class BundleTruncated(RefusedError):
-    """The file ends too early."""
+    """The file ends too early.
+
+    Copy the bundle again and compare its size with the vendor's. Nothing of it was used.
+    """
 
     code = "bundle-truncated"
 
 
 class BundleDamaged(RefusedError):
-    """The file is not in the one spelling that the format has."""
+    """The file is not in the one spelling that the format has.
+
+    Copy the bundle again, or get it from the vendor again. Nothing of it was used. If a fresh copy says the same, ask
+    the vendor to make it anew.
+    """
 
     code = "bundle-damaged"
 
 
 class BlobDamaged(BundleDamaged):
-    """A blob is not the one that the index names."""
+    """A blob is not the one that the index names.
+
+    Copy the bundle again: the medium or the copy has changed bytes of it. Nothing of it was used.
+    """
 
     code = "blob-damaged"
 
 
 class HostileName(BundleDamaged):
-    """A file's name would leave its folder, or cannot be a name."""
+    """A file's name would leave its folder, or cannot be a name.
+
+    Do not use this bundle. Ask the vendor by another way whether he made it; a copy that went wrong does not do this.
+    """
 
     code = "hostile-name"
 
 
 class FolderTaken(InputError):
-    """Files would be written over others."""
+    """Files would be written over others.
+
+    Name a folder that is empty or does not exist.
+    """
 
     code = "folder-taken"

@@ -21,24 +21,35 @@ class Problem:
 
 
 class ReleaseInvalid(InputError):
-    """compose.yaml must change; `problems` holds each."""
+    """compose.yaml must change; every place that must is listed.
+
+    Mend each place that is listed in compose.yaml; docs/reference/release.md has all keys.
+    """
 
     code = "release-invalid"
 
     def __init__(self, problems: Sequence[Problem]) -> None:
-        self.problems = tuple(problems)
-        lines = [str(problem) for problem in self.problems]
-        text = lines[0] if len(lines) == 1 else "\n  ".join([f"{len(lines)} problems:", *lines])
-        super().__init__(text)
+        self.found = tuple(problems)
+        if len(problems) == 1:
+            super().__init__(problems[0].message, place=problems[0].place, hint=problems[0].hint)
+        else:
+            super().__init__(f"{len(problems)} problems", problems=[ReleaseInvalid([one]) for one in problems])
 
 
 class ComposeRefused(InputError):
-    """Compose itself cannot read the files; its own message is shown."""
+    """Compose itself cannot read the files; its own message is shown.
+
+    Mend what Compose names; `docker compose config` in the project's folder says the same. At a site, an answer in client.yml
+    (`settings`) may be the cause.
+    """
 
     code = "compose-refused"
 
 
 class ComposeMissing(InputError):
-    """There is no Compose file, or no Compose binary to read it with."""
+    """There is no Compose file, or no Compose binary to read it with.
+
+    Name the folder that holds compose.yaml, or its files with `--file`.
+    """
 
     code = "compose-missing"

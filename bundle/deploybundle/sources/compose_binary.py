@@ -25,13 +25,19 @@ MINIMUM = (2, 20)
 
 
 class ComposeNotFound(InputError):
-    """No Compose binary on this machine."""
+    """No Compose binary on this machine.
+
+    Install the Compose plugin: `apt-get install docker-compose` on Debian 13, `docker-compose-plugin` from Docker.
+    """
 
     code = "compose-not-found"
 
 
 class ComposeTooOld(InputError):
-    """The Compose binary is older than the files that it would have to read."""
+    """The Compose binary is older than the files that it would have to read.
+
+    Install a newer Compose plugin; the message says which.
+    """
 
     code = "compose-too-old"
 

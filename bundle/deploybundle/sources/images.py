@@ -54,7 +54,10 @@ class ImageSource(Protocol):
 
 
 class ImageMissing(InputError):
-    """Images that compose.yaml names are not on this machine; `refs` are their names."""
+    """Images that compose.yaml names are not on this machine; `refs` are their names.
+
+    Build the images (`docker compose build`), or `docker pull` or `docker load` them; then bundle again.
+    """
 
     code = "image-missing"
 
@@ -66,12 +69,18 @@ class ImageMissing(InputError):
 
 
 class DaemonUnreachable(InputError):
-    """Docker's daemon on this machine does not answer."""
+    """Docker's daemon on this machine does not answer.
+
+    Start Docker, and try `docker info` as the same user.
+    """
 
     code = "docker-unreachable"
 
 
 class ExportFailed(InputError):
-    """Docker broke off while it exported images."""
+    """Docker broke off while it exported images.
+
+    Look at Docker's own log and at its disk; then run it again.
+    """
 
     code = "export-failed"

@@ -22,7 +22,10 @@ _NOT_CARRIED = ("INSTALLER", "REQUESTED", "direct_url.json", "RECORD", "uv_cache
 
 
 class OwnWheelNotBuilt(InternalBug):
-    """hatchling refused our own checkout."""
+    """hatchling refused our own checkout.
+
+    Send us what it says, with `--debug`. A checkout that was changed by hand may be the cause.
+    """
 
     code = "own-wheel"
 

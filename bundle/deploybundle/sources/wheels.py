@@ -22,7 +22,10 @@ PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x8
 
 
 class WheelsNotFetched(InputError):
-    """pip could not bring the wheels that the lock names."""
+    """pip could not bring the wheels that the lock names.
+
+    Look at pip's own words: the index must be reachable from the vendor's machine. What was fetched once is kept.
+    """
 
     code = "wheels-not-fetched"
 

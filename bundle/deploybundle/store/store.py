@@ -17,9 +17,21 @@ SCHEMA = 1
 
 
 class NotInStore(InputError):
-    """The deploy node holds no such release."""
+    """The deploy node holds no such release.
+
+    Name the bundle's file on the command line; it is remembered from then on.
+    """
 
     code = "not-in-store"
+
+
+class StoreTooNew(InputError):
+    """A later deployctl wrote the list of bundles.
+
+    Use the newer deployctl. Or move bundles.json away and name the bundle's file: the bundles themselves are where they were.
+    """
+
+    code = "store-too-new"
 
 
 @dataclass(frozen=True)
@@ -56,7 +68,8 @@ class Store:
         except FileNotFoundError:
             return []
         if value["schema"] != SCHEMA:
-            raise InputError(f"expected schema {SCHEMA}, got {value['schema']}", place=str(self._file))
+            hint = "use the newer deployctl, or move the file away and name the bundle"
+            raise StoreTooNew(f"expected schema {SCHEMA}, got {value['schema']}", place=str(self._file), hint=hint)
         return [Held(**entry) for entry in value["bundles"]]
 
     def newest(self) -> Path:

@@ -6,48 +6,74 @@ from deploybundle.errors import InputError, RefusedError
 
 
 class KeyProblem(InputError):
-    """A key file cannot be used."""
+    """A key file cannot be used.
+
+    Name a key that `deployctl keygen` wrote, or a P-256 or Ed25519 key as PEM (private) or as one line like
+    id_ecdsa.pub (public).
+    """
 
     code = "key"
 
 
 class KeyExists(KeyProblem):
-    """A new key would replace one that is there."""
+    """A new key would replace one that is there.
+
+    Keep the key: bundles that are out there are signed with it. To have another one, name another file with `--key`.
+    """
 
     code = "key-exists"
 
 
 class KeyTooOpen(KeyProblem):
-    """A private key without a passphrase can be read by others than its owner."""
+    """A private key without a passphrase can be read by others than its owner.
+
+    `chmod 600` the key file, and give it a passphrase if others could have read it.
+    """
 
     code = "key-too-open"
 
 
 class PassphraseWrong(KeyProblem):
-    """The private key is encrypted, and the passphrase is missing or another one."""
+    """The private key is encrypted, and the passphrase is missing or another one.
+
+    Give the passphrase with `--passphrase-file`, or run it at a terminal and type it.
+    """
 
     code = "key-passphrase"
 
 
 class SignatureProblem(RefusedError):
-    """The signatures of a bundle do not show that a trusted vendor made it."""
+    """The signatures of a bundle do not show that a trusted vendor made it.
+
+    Do not use this bundle. Get it again from the vendor, and compare the key's fingerprint by another way.
+    """
 
     code = "signature"
 
 
 class MissingSignature(SignatureProblem):
-    """A bundle lacks one of its two signatures."""
+    """A bundle lacks one of its two signatures.
+
+    Get the bundle from the vendor again: `deployctl bundle` always writes both signatures.
+    """
 
     code = "signature-missing"
 
 
 class UnknownSigner(SignatureProblem):
-    """A bundle is signed by a key that is not trusted here."""
+    """A bundle is signed by a key that is not trusted here.
+
+    If the vendor confirms the fingerprint by telephone or on paper: `deployctl trust add VENDOR.pub`. If not, do not
+    use the bundle.
+    """
 
     code = "signer-unknown"
 
 
 class BadSignature(SignatureProblem):
-    """A signature is not of these bytes, not of this key, or not in its one spelling."""
+    """A signature is not of these bytes, not of this key, or not in its one spelling.
+
+    Do not use this bundle: it was changed after it was signed, or the copy is damaged. Copy it again, then ask the vendor.
+    """
 
     code = "signature-bad"

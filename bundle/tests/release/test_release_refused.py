@@ -23,7 +23,7 @@ def test_is_refused(case: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises((ReleaseInvalid, ComposeRefused)) as caught:
         load(project, compose_binary=compose_binary())
     if isinstance(caught.value, ReleaseInvalid):
-        said = sorted(str(problem).replace(str(tmp_path), "{outside}") for problem in caught.value.problems)
+        said = sorted(str(problem).replace(str(tmp_path), "{outside}") for problem in caught.value.found)
         assert said == sorted(case["problems"])
     else:
         assert str(caught.value) == case["refused"]

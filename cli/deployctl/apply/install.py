@@ -17,19 +17,30 @@ from deployctl.verify import PreflightFailed
 
 
 class SiteMoved(LockedError):
-    """Between the plan that was shown and the lock, somebody changed the site."""
+    """Between the plan that was shown and the lock, somebody changed the site.
+
+    Somebody else changed the site in between. Run the command again: it plans anew from what is there now.
+    """
 
     code = "site-moved"
 
 
 class NotHealthy(UnhealthyError):
-    """A service did not get healthy."""
+    """A service did not get healthy.
+
+    Read the service's own last words in the message. Mend the cause (a setting, a secret, a machine outside) and run the same
+    command again, or go back with the earlier bundle, as the message says.
+    """
 
     code = "not-healthy"
 
 
 class StepFailed(SiteError):
-    """A step on a host failed."""
+    """A step on a host failed.
+
+    Read the host's words in the message, and the log whose name it ends with. Mend the cause and run the same command again:
+    what is done is not done again.
+    """
 
     code = "step-failed"
 

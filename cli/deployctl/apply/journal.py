@@ -19,7 +19,10 @@ SCHEMA = 1
 
 
 class JournalTooNew(SiteError):
-    """A later deployctl wrote the journal."""
+    """A later deployctl wrote the journal.
+
+    Use the newer deployctl. Or move the journal away: it is only the story, the hosts' records are the truth.
+    """
 
     code = "journal-too-new"
 

@@ -19,7 +19,7 @@ from deployctl.hosts import ask, survey
 from deployctl.plan import Plan, plan
 from deployctl.secrets import Backend, load_secrets
 from deployctl.site import Host, Site
-from deployctl.verify import Problem, from_error, preflight
+from deployctl.verify import preflight
 
 Facts = Mapping[str, Mapping[str, Any]]
 
@@ -34,7 +34,7 @@ class Prepared:
     desired: Desired
     facts: Facts
     plan: Plan
-    problems: tuple[Problem, ...]
+    problems: tuple[DeployctlError, ...]
 
     @property
     def hosts(self) -> list[Host]:
@@ -83,7 +83,7 @@ def _planned(
     asked = {name: facts[name] for name in shall.hosts if name in facts}
     reachable = replace(shall, hosts={name: shall.hosts[name] for name in asked})
     steps = plan(reachable, asked, bundle.images, site.name, str(bundle.path.absolute()), bundle.index_digest)
-    silent = [from_error(error) for error in errors if error.place not in site.hosts or error.place in shall.hosts]
+    silent = [error for error in errors if error.place not in site.hosts or error.place in shall.hosts]
     problems = [*silent, *preflight(reachable, steps, asked, bundle.images, str(site.client.pool))]
     return Prepared(site, bundle, release, shall, asked, steps, tuple(problems))
 

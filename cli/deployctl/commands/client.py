@@ -44,13 +44,19 @@ networks:                                  # networks outside the site, by the n
 
 
 class ClientExists(InputError):
-    """There is an inventory of that name."""
+    """There is an inventory of that name.
+
+    Edit what is there, or choose another name.
+    """
 
     code = "client-exists"
 
 
 class ClientName(InputError):
-    """Not a name for a client."""
+    """Not a name for a client.
+
+    Lower-case letters, digits and hyphens, 31 at most.
+    """
 
     code = "client-name"
 

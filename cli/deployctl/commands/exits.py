@@ -24,4 +24,4 @@ class Exit(IntEnum):
     UNEXPECTED = 70
     """A bug of ours."""
     INTERRUPTED = 130
-    """Ctrl-C."""
+    """Ctrl-C, SIGTERM, or a terminal that was closed."""

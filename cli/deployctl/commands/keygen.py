@@ -17,6 +17,15 @@ from deployctl.commands.options import PassphraseFile, config
 NAME = "keygen"
 
 
+class PassphrasesDiffer(InputError):
+    """The passphrase was typed differently the second time.
+
+    Run it again. No key was written.
+    """
+
+    code = "passphrases-differ"
+
+
 def command(
     key: Annotated[
         Path | None, typer.Option("--key", help="Where to write it; default ~/.config/deployctl/signing.key.")
@@ -46,5 +55,5 @@ def passphrase(file: Path | None, none: bool, *, twice: bool = False) -> bytes |
         return None
     word = getpass.getpass("Passphrase of the signing key (empty: protected by its file mode only): ")
     if twice and word and word != getpass.getpass("Again: "):
-        raise InputError("the two passphrases differ")
+        raise PassphrasesDiffer("the two passphrases differ", hint="type the same twice")
     return word.encode() or None

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
+from types import FrameType
 from typing import Annotated
 
 import typer
 from typer.exceptions import TyperException
 
-from deploybundle.errors import DeployctlError
+from deploybundle.errors import as_data
 from deployctl import __version__
 from deployctl.commands import (
     bundle,
     client,
+    explain,
     inspect,
     install,
     keygen,
@@ -28,6 +31,7 @@ from deployctl.commands import (
     trust,
     verify,
 )
+from deployctl.commands.ends import Usage, ending
 from deployctl.commands.exits import Exit
 
 app = typer.Typer(
@@ -57,7 +61,7 @@ def options(
         os.environ["DEPLOYCTL_DEBUG"] = "1"
 
 
-for verb in (keygen, bundle, inspect, verify, preflight, plan, install, status, render):
+for verb in (keygen, bundle, inspect, verify, preflight, plan, install, status, render, explain):
     app.command(verb.NAME, no_args_is_help=False)(verb.command)
 for group, name, words in (
     (client.app, "client", "Write a client's inventory."),
@@ -70,7 +74,17 @@ for group, name, words in (
 
 def run() -> None:
     """The program. Ends with a code of `Exit`; a person sees one message, and a traceback with --debug only."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            signal.signal(number, _stop)
     sys.exit(_run())
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    """End as Ctrl-C does, once: what comes after the first signal must not break off the clearing up."""
+    for again in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(again, signal.SIG_IGN)
+    raise KeyboardInterrupt(signal.Signals(number).name)
 
 
 def _run() -> int:
@@ -81,34 +95,36 @@ def _run() -> int:
         return int(result) if isinstance(result, int) else Exit.DONE
     except typer.Exit as wish:
         return wish.exit_code
-    except (typer.Abort, KeyboardInterrupt):
-        show.say("deployctl: interrupted; run the same command again to go on")
-        return Exit.INTERRUPTED
+    except typer.Abort:
+        return _end(KeyboardInterrupt())
     except TyperException as error:
-        _usage(error)
-        return Exit.USAGE
+        return _usage(error)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.DONE
-    except DeployctlError as error:
-        _trace()
-        show.error(error)
-        return error.exit_code
-    except Exception as error:
-        _trace()
-        show.say(f"deployctl: unexpected: {type(error).__name__}: {error}")
-        show.say("  → this is a bug of ours; run it with --debug and send us what it says")
-        return Exit.UNEXPECTED
+    except (Exception, KeyboardInterrupt) as error:
+        return _end(error)
 
 
-def _trace() -> None:
-    if os.environ.get("DEPLOYCTL_DEBUG"):
-        traceback.print_exc()
+def _end(error: BaseException) -> int:
+    if os.environ.get("DEPLOYCTL_DEBUG", "0").lower() not in ("", "0", "false", "no"):
+        show.say("".join(traceback.format_exception(error)).rstrip())
+    problem = ending(error)
+    show.error(problem, as_json=_json())
+    return problem.exit_code
 
 
-def _usage(error: TyperException) -> None:
+def _json() -> bool:
+    """Asked of the words themselves: an error may come before they are understood."""
+    return "--json" in sys.argv[1:]
+
+
+def _usage(error: TyperException) -> int:
     """What of the command line was not understood: Typer's own words, with the verb's usage where it knows it."""
     if hasattr(error, "show"):
         error.show()
     else:
         show.say(f"deployctl: {error}")
+    if _json():
+        show.data({"error": as_data(Usage(str(error), hint="--help shows what it takes"))})
+    return Exit.USAGE

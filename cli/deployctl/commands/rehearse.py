@@ -23,7 +23,10 @@ Names = Annotated[list[str] | None, typer.Argument(help="Only these machines.", 
 
 
 class NotUp(InputError):
-    """The rehearsal, or the machine in it, is not there."""
+    """The rehearsal, or the machine in it, is not there.
+
+    `deployctl rehearse up --client …`; `deployctl rehearse status` lists the machines.
+    """
 
     code = "rehearsal-not-up"
 

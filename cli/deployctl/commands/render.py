@@ -18,7 +18,10 @@ LAPTOP = "laptop"
 
 
 class OnlyLaptop(InputError):
-    """Sites get their files by install."""
+    """Sites get their files by install.
+
+    `deployctl install --client …` renders a site's files on its hosts; `render` is for `--client laptop` only.
+    """
 
     code = "only-laptop"
 

@@ -5,21 +5,23 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from deploybundle.errors import DeployctlError
+from deploybundle.errors import as_data as problem_data
 
 Step = Callable[[int, int], None]
 """A progress callback: what is done, and the whole; in bytes."""
 
 
 def say(text: str = "") -> None:
-    """Talk, for a person."""
-    print(text, file=sys.stderr, flush=True)
+    """Talk, for a person. Where nobody listens any more (a terminal that was closed), work goes on."""
+    with suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
 
 
 def out(text: str) -> None:
@@ -32,11 +34,21 @@ def data(value: Any) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False), flush=True)
 
 
-def error(problem: DeployctlError) -> None:
-    """What went wrong, where, and the way out."""
-    say(f"deployctl: {problem}")
-    for line in problem.hint.splitlines():
-        say(f"  → {line}")
+def error(problem: DeployctlError, *, as_json: bool = False) -> None:
+    """What went wrong, where, and the way out; a line ends with the code that `deployctl explain` knows."""
+    say("\n".join(_told(problem, "deployctl: ")))
+    if as_json:
+        data({"error": problem_data(problem)})
+
+
+def _told(problem: DeployctlError, before: str = "  ") -> Iterator[str]:
+    indent = " " * (len(before) - len(before.lstrip()))
+    first, *rest = problem.line.splitlines() or [""]
+    yield f"{before}{first} [{problem.code}]"
+    yield from (f"{indent}{line}" for line in rest)
+    for one in problem.problems:
+        yield from _told(one, f"{indent}  ")
+    yield from (f"{indent}  → {line}" for line in problem.hint.splitlines())
 
 
 def table(rows: Sequence[Sequence[object]], head: Sequence[str] = ()) -> str:

@@ -19,7 +19,10 @@ NAME = "status"
 
 
 class NothingInstalled(InputError):
-    """No host of the site has a record."""
+    """No host of the site has a record.
+
+    `deployctl install --client … BUNDLE`. If something should be there, check that hosts.yml names the right machines.
+    """
 
     code = "nothing-installed"
 

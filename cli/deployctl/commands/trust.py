@@ -20,7 +20,10 @@ Replace = Annotated[bool, typer.Option("--replace", help="Pin another key over o
 
 
 class NotConfirmed(InputError):
-    """Nobody said that the fingerprints are right."""
+    """Nobody said that the fingerprints are right.
+
+    Compare the fingerprints, run it at a terminal and answer y, or give `--yes` once they were compared.
+    """
 
     code = "not-confirmed"
 

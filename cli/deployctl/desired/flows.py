@@ -21,7 +21,10 @@ Item = TypeVar("Item")
 
 
 class FlowInvalid(InputError):
-    """A flow names something that neither the release nor the client knows, or two services want one port."""
+    """A flow names something that neither the release nor the client knows, or two services want one port.
+
+    Give the name in client.yml (`networks`, `externals`), or mend the flow in compose.yaml.
+    """
 
     code = "flow-invalid"
 

@@ -12,7 +12,10 @@ Placement = Mapping[str, tuple[Host, ...]]
 
 
 class NotPlaced(InputError):
-    """A service has no host at this client."""
+    """A service has no host at this client.
+
+    Say in client.yml where the service goes, e.g. `place: {postgres: internal}`; or add the segment to hosts.yml.
+    """
 
     code = "service-not-placed"
 

@@ -27,7 +27,10 @@ _ENVIRONMENT = jinja2.sandbox.SandboxedEnvironment(
 
 
 class TemplateInvalid(InputError):
-    """A template cannot be rendered for this site."""
+    """A template cannot be rendered for this site.
+
+    The vendor mends the template; if it names a setting or a machine outside, give it in client.yml.
+    """
 
     code = "template-invalid"
 

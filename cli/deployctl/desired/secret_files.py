@@ -20,7 +20,10 @@ SCRYPT = {"n": 2**14, "r": 8, "p": 1, "maxmem": 2**26}
 
 
 class SecretTarget(InputError):
-    """A service wants a secret at a place that we do not serve."""
+    """A service wants a secret at a place that we do not serve.
+
+    The vendor gives the secret a plain file name as target, below /run/secrets.
+    """
 
     code = "secret-target"
 

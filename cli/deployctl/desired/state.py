@@ -32,19 +32,28 @@ HEADER = "# Written by deployctl for {host}: {name} {version} at {client}. `dock
 
 
 class SettingUnknown(InputError):
-    """The client answers a setting that the product does not have."""
+    """The client answers a setting that the product does not have.
+
+    Check the spelling; `deployctl inspect BUNDLE` lists the product's settings.
+    """
 
     code = "setting-unknown"
 
 
 class ServiceUnknown(InputError):
-    """The client limits a service that the release does not have."""
+    """The client limits a service that the release does not have.
+
+    Check the spelling; `deployctl inspect BUNDLE` lists the product's services.
+    """
 
     code = "service-unknown"
 
 
 class MountMissing(InputError):
-    """A service mounts a file that the release does not carry."""
+    """A service mounts a file that the release does not carry.
+
+    The vendor puts the file into the project's folder, or mounts a named volume instead; then bundles again.
+    """
 
     code = "mount-missing"
 

@@ -19,6 +19,16 @@ import zstandard
 from deploybundle.errors import InternalBug
 from deploybundle.open import Image, Layer
 
+
+class LayerShort(InternalBug):
+    """A verified layer unpacks to fewer bytes than its descriptor says.
+
+    Send us the message. Nothing of that image was kept on the host.
+    """
+
+    code = "layer-short"
+
+
 Encoding = Literal["raw", "zstd"]
 OpenBlob = Callable[[str], BinaryIO]
 CHUNK = 1 << 20
@@ -121,7 +131,7 @@ def _layer(layer: Layer, encoding: Encoding, open_blob: OpenBlob) -> Iterator[by
             left -= len(chunk)
             yield chunk
     if left:
-        raise InternalBug(f"layer {layer.diff_id}: {left} bytes fewer than its descriptor says", place=layer.blob.digest)
+        raise LayerShort(f"layer {layer.diff_id}: {left} bytes fewer than its descriptor says", place=layer.blob.digest)
 
 
 def _chunks(blob: BinaryIO, *, unpack: bool) -> Iterator[bytes]:

@@ -15,13 +15,19 @@ AT_ONCE = 16
 
 
 class DockerMissing(SiteError):
-    """No docker program, or no daemon that answers."""
+    """No docker program, or no daemon that answers.
+
+    Install and start Docker on this machine; a rehearsal is made of containers. Check `docker info` as the same user.
+    """
 
     code = "rehearsal-no-docker"
 
 
 class DockerFailed(SiteError):
-    """The docker program refused something that it should have done."""
+    """The docker program refused something that it should have done.
+
+    Read Docker's own words. `deployctl rehearse down` and `up` again gives a clean start.
+    """
 
     code = "rehearsal-docker"
 

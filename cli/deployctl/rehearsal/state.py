@@ -19,7 +19,10 @@ MARKER = "/etc/deployctl-rehearsal"
 
 
 class RehearsalBusy(LockedError):
-    """Another command changes this rehearsal."""
+    """Another command changes this rehearsal.
+
+    Wait until the other command has ended.
+    """
 
     code = "rehearsal-busy"
 

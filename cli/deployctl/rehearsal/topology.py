@@ -19,7 +19,10 @@ SMALLEST = 29
 
 
 class RehearsalImpossible(InputError):
-    """The inventory cannot be rebuilt as containers on this machine."""
+    """The inventory cannot be rebuilt as containers on this machine.
+
+    Change the addresses or names that are listed, or take down what uses them (`deployctl rehearse down`).
+    """
 
     code = "rehearsal-impossible"
 

@@ -18,7 +18,10 @@ from deployctl.site import ansible_environment, ansible_program
 
 
 class VaultInvalid(InputError):
-    """vault.yml is not a vault of names and texts."""
+    """vault.yml is not a vault of names and texts.
+
+    `ansible-vault edit` the file: names with texts, one a line, quoted where they look like numbers.
+    """
 
     code = "vault-invalid"
 

@@ -10,13 +10,21 @@ from deployctl.secrets.value import Secret
 
 
 class SecretMissing(InputError):
-    """The release needs a secret that the client's backend does not hold."""
+    """The release needs a secret that the client's backend does not hold.
+
+    `deployctl secrets generate --client …` makes what can be made. What only the client knows: `ansible-vault edit` of
+    vault.yml.
+    """
 
     code = "secret-missing"
 
 
 class WrongVaultPassword(InputError):
-    """The vault does not open with this password."""
+    """The vault does not open with this password.
+
+    Name the file that holds the password with `--vault-password-file`, or run it at a terminal and type it. If it is
+    lost, nobody can open the vault: move it away and make the secrets anew.
+    """
 
     code = "wrong-vault-password"
 

@@ -28,7 +28,10 @@ PortNumber = Annotated[int, Field(ge=1, le=65535)]
 
 
 class ClientInvalid(InputError):
-    """client.yml says something that cannot be meant."""
+    """client.yml says something that cannot be meant.
+
+    Mend each line that is listed; docs/reference/client.md has all keys.
+    """
 
     code = "client-invalid"
 

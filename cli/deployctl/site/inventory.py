@@ -18,13 +18,19 @@ from deployctl.site.view import inventory_view
 
 
 class NoSuchClient(InputError):
-    """No inventory folder of that name."""
+    """No inventory folder of that name.
+
+    Check the name and `--inventories`; or `deployctl client new NAME` writes an inventory to start from.
+    """
 
     code = "no-such-client"
 
 
 class InventoryInvalid(InputError):
-    """hosts.yml says something that cannot be meant."""
+    """hosts.yml says something that cannot be meant.
+
+    Mend each place that is listed in hosts.yml. `ansible-inventory -i FOLDER --list` shows what Ansible makes of it.
+    """
 
     code = "inventory-invalid"
 

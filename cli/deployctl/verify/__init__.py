@@ -2,8 +2,7 @@
 
 from deployctl.verify.flows import FlowVerdict, try_flows
 from deployctl.verify.health import ServiceHealth, health
-from deployctl.verify.preflight import PreflightFailed, Problem, from_error, mib, preflight
+from deployctl.verify.preflight import mib, preflight
+from deployctl.verify.problems import PreflightFailed
 
-__all__ = [
-    "FlowVerdict", "PreflightFailed", "Problem", "ServiceHealth", "from_error", "health", "mib", "preflight", "try_flows",
-]  # fmt: skip
+__all__ = ["FlowVerdict", "PreflightFailed", "ServiceHealth", "health", "mib", "preflight", "try_flows"]

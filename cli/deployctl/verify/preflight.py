@@ -5,14 +5,28 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from deploybundle.errors import DeployctlError, SiteError
+from deploybundle.errors import SiteError
 from deploybundle.open import Image
 from deployctl.desired import Desired, HostDesired
+from deployctl.hosts import NoDocker
 from deployctl.plan import SCHEMA, HostPlan, Plan
+from deployctl.verify.problems import (
+    ClockSkewed,
+    EngineTooOld,
+    HostArchitecture,
+    HostComposeMissing,
+    HostComposeTooOld,
+    HostDisk,
+    HostMemory,
+    HostPythonTooOld,
+    HostToolMissing,
+    PoolTaken,
+    PortTaken,
+    RecordTooNew,
+)
 
 Facts = Mapping[str, Any]
 ENGINE = (20, 10)
@@ -26,38 +40,11 @@ LOOPBACK = ("127.", "::1", "::ffff:127.")
 ARCHITECTURES = {"amd64": "x86_64", "arm64": "aarch64"}
 
 
-class PreflightFailed(SiteError):
-    """The site is not ready; `problems` holds each with its remedy."""
-
-    code = "preflight-failed"
-
-    def __init__(self, problems: Sequence[Problem]) -> None:
-        super().__init__(f"{len(problems)} to mend before anything changes:\n" + "\n".join(f"  {each}" for each in problems))
-        self.problems = tuple(problems)
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One thing that is not ready: where, what, and the way out."""
-
-    host: str
-    message: str
-    remedy: str
-
-    def __str__(self) -> str:
-        return f"{self.host}: {self.message}" + (f"\n    → {self.remedy}" if self.remedy else "")
-
-
-def from_error(error: DeployctlError) -> Problem:
-    """A host that could not even be asked, as a problem of the same list."""
-    return Problem(error.place or "site", error.message, error.hint)
-
-
 def preflight(
     desired: Desired, plan: Plan, facts: Mapping[str, Facts], images: Mapping[str, Image], pool: str
-) -> list[Problem]:
+) -> list[SiteError]:
     """All problems of the hosts that could be asked."""
-    found: list[Problem] = []
+    found: list[SiteError] = []
     for name, about in facts.items():
         host, steps = desired.hosts[name], plan.hosts[name]
         found += _engine(name, about)
@@ -72,51 +59,55 @@ def preflight(
     return found
 
 
-def _engine(name: str, facts: Facts) -> Iterator[Problem]:
+def _engine(name: str, facts: Facts) -> Iterator[SiteError]:
     docker = facts["docker"]
     if docker["problem"]:
         remedy = "install and start it: apt-get install docker.io docker-compose; systemctl enable --now docker"
-        yield Problem(name, f"no Docker engine: {docker['problem']}", remedy)
+        yield NoDocker(f"no Docker engine: {docker['problem']}", place=name, hint=remedy)
     elif _version(docker["version"]) < ENGINE:
-        yield Problem(name, f"Docker {docker['version']} is too old; expected 20.10 or newer", "upgrade the engine")
+        said = f"Docker {docker['version']} is too old; expected 20.10 or newer"
+        yield EngineTooOld(said, place=name, hint="upgrade the engine")
     if not facts["compose"]:
-        yield Problem(name, "no `docker compose`", "apt-get install docker-compose (Debian 13), or docker-compose-plugin")
+        remedy = "apt-get install docker-compose (Debian 13), or docker-compose-plugin"
+        yield HostComposeMissing("no `docker compose`", place=name, hint=remedy)
     elif _version(facts["compose"]) < COMPOSE:
-        yield Problem(name, f"Compose {facts['compose']} is too old; expected 2.18 or newer", "upgrade docker-compose")
+        said = f"Compose {facts['compose']} is too old; expected 2.18 or newer"
+        yield HostComposeTooOld(said, place=name, hint="upgrade docker-compose")
 
 
-def _tools(name: str, facts: Facts) -> Iterator[Problem]:
+def _tools(name: str, facts: Facts) -> Iterator[SiteError]:
     if _version(facts["python"]) < PYTHON:
-        yield Problem(name, f"Python {facts['python']} is too old; expected 3.9 or newer", "upgrade python3")
+        said = f"Python {facts['python']} is too old; expected 3.9 or newer"
+        yield HostPythonTooOld(said, place=name, hint="upgrade python3")
     for tool, found in facts.get("tools", {}).items():
         if not found:
-            yield Problem(name, f"no {tool}, which isolation needs", f"apt-get install {tool}")
+            yield HostToolMissing(f"no {tool}, which isolation needs", place=name, hint=f"apt-get install {tool}")
 
 
-def _architecture(host: HostDesired, facts: Facts, images: Mapping[str, Image]) -> Iterator[Problem]:
+def _architecture(host: HostDesired, facts: Facts, images: Mapping[str, Image]) -> Iterator[SiteError]:
     for ref in host.refs:
         built = json.loads(images[ref].config).get("architecture", "")
         if ARCHITECTURES.get(built, built) != facts["arch"]:
-            yield Problem(host.name, f"{ref} is for {built}, the host is {facts['arch']}", "build the bundle for this machine")
+            said = f"{ref} is for {built}, the host is {facts['arch']}"
+            yield HostArchitecture(said, place=host.name, hint="build the bundle for this machine")
 
 
-def _space(steps: HostPlan, host: HostDesired, facts: Facts) -> Iterator[Problem]:
+def _space(steps: HostPlan, host: HostDesired, facts: Facts) -> Iterator[SiteError]:
     """The engine unpacks a load into its temporary folder and then applies it: twice the raw bytes of what is new."""
     needed = 2 * sum(step.unpacked for step in steps.images) + ROOM
     free = facts["free"]["docker"]
     if steps.images and free < needed:
         where = facts["docker"]["root_dir"] or "/var/lib"
-        yield Problem(
-            host.name, f"too little disk in {where}: {mib(free)} free, {mib(needed)} needed", f"free {mib(needed - free)} there"
-        )
+        said = f"too little disk in {where}: {mib(free)} free, {mib(needed)} needed"
+        yield HostDisk(said, place=host.name, hint=f"free {mib(needed - free)} there")
     wanted = sum(len(host.files[path].content) for path in steps.write) + 2**20
     for folder in ("/etc", "/var/lib"):
         if steps.write and facts["free"][folder] < wanted:
             message = f"too little disk in {folder}: {mib(facts['free'][folder])} free, {mib(wanted)} needed"
-            yield Problem(host.name, message, f"free {mib(wanted)} there")
+            yield HostDisk(message, place=host.name, hint=f"free {mib(wanted)} there")
 
 
-def _memory(host: HostDesired, facts: Facts) -> Iterator[Problem]:
+def _memory(host: HostDesired, facts: Facts) -> Iterator[SiteError]:
     needed = sum(
         _bytes(part.get("mem_limit") or _limit(part))
         for name, part in host.compose["services"].items()
@@ -124,7 +115,7 @@ def _memory(host: HostDesired, facts: Facts) -> Iterator[Problem]:
     )
     if needed > facts["memory"]:
         message = f"too little memory: {mib(facts['memory'])}, its services may use {mib(needed)}"
-        yield Problem(host.name, message, "give the machine more, or lower resources in client.yml")
+        yield HostMemory(message, place=host.name, hint="give the machine more, or lower resources in client.yml")
 
 
 def _limit(part: Mapping[str, Any]) -> str:
@@ -140,37 +131,40 @@ def _bytes(text: Any) -> int:
     return int(float(number) * factor) if number else 0
 
 
-def _ports(host: HostDesired, facts: Facts) -> Iterator[Problem]:
+def _ports(host: HostDesired, facts: Facts) -> Iterator[SiteError]:
     others = [entry for entry in facts["listening"] if not entry["address"].startswith(LOOPBACK)]
     taken = {(entry["protocol"], str(entry["port"])): entry["address"] for entry in others}
     for protocol, ports in host.ports.items():
         for port in ports:
             if (protocol, port) in taken:
                 message = f"port {port}/{protocol} is in use: something listens on {taken[protocol, port]}:{port}"
-                yield Problem(host.name, message, f"stop it (ss -lp 'sport = :{port}'), or choose another in client.yml: ports")
+                remedy = f"stop it (ss -lp 'sport = :{port}'), or choose another in client.yml: ports"
+                yield PortTaken(message, place=host.name, hint=remedy)
 
 
-def _pool(name: str, facts: Facts, pool: str, project: str) -> Iterator[Problem]:
+def _pool(name: str, facts: Facts, pool: str, project: str) -> Iterator[SiteError]:
     """The client's networks must not lie in the pool; our own networks do."""
     wanted = ipaddress.ip_network(pool)
     own = {subnet for net in facts["networks"] if net["project"] == project for subnet in net["subnets"]}
     for other in sorted({*facts["routes"], *(s for net in facts["networks"] for s in net["subnets"])} - own):
         if ipaddress.ip_network(other, strict=False).overlaps(wanted):
-            yield Problem(name, f"{other} is in use there and lies in the pool {pool}", "choose another in client.yml: pool")
+            said = f"{other} is in use there and lies in the pool {pool}"
+            yield PoolTaken(said, place=name, hint="choose another in client.yml: pool")
 
 
-def _clock(name: str, facts: Facts) -> Iterator[Problem]:
+def _clock(name: str, facts: Facts) -> Iterator[SiteError]:
     skew = facts["ahead"]
     if abs(skew) > SKEW:
         word = "ahead of" if skew > 0 else "behind"
-        yield Problem(name, f"its clock is {abs(skew):.0f} s {word} this machine's", "set the clock of the one that is wrong")
+        said = f"its clock is {abs(skew):.0f} s {word} this machine's"
+        yield ClockSkewed(said, place=name, hint="set the clock of the one that is wrong")
 
 
-def _record(name: str, facts: Facts, project: str) -> Iterator[Problem]:
+def _record(name: str, facts: Facts, project: str) -> Iterator[SiteError]:
     schema = (facts["record"] or {}).get("schema", SCHEMA)
     if schema > SCHEMA:
         message = f"its record of {project} has schema {schema}; this deployctl knows {SCHEMA}"
-        yield Problem(name, message, "use the deployctl of the newer bundle")
+        yield RecordTooNew(message, place=name, hint="use the deployctl of the newer bundle")
 
 
 def _version(text: str) -> tuple[int, ...]:

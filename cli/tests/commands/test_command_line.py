@@ -43,7 +43,7 @@ def test_help_of_every_verb_has_an_example_that_the_command_line_takes(verb: tup
 def test_there_are_the_verbs_that_the_documentation_names() -> None:
     assert {verb[0] for verb in VERBS} == {
         "keygen", "bundle", "inspect", "verify", "trust", "client", "secrets", "preflight", "plan", "install", "status",
-        "render", "rehearse",
+        "render", "rehearse", "explain",
     }  # fmt: skip
 
 
@@ -85,13 +85,13 @@ def test_each_group_of_errors_has_its_code_and_is_told_with_its_hint(
         raise problem("is wrong", place="here", hint="mend it")
 
     monkeypatch.setattr("deployctl.commands.trust.load_trusted", fail)
-    assert deployctl("trust", "show") == (code, "", "deployctl: here: is wrong\n  → mend it\n")
+    assert deployctl("trust", "show") == (code, "", f"deployctl: here: is wrong [{problem.code}]\n  → mend it\n")
 
 
 @pytest.mark.parametrize(
     ("problem", "code", "says"),
     [
-        (KeyboardInterrupt(), Exit.INTERRUPTED, "interrupted; run the same command again"),
+        (KeyboardInterrupt(), Exit.INTERRUPTED, "run the same command again"),
         (typer.Abort(), Exit.INTERRUPTED, "interrupted"),
         (ZeroDivisionError("ours"), Exit.UNEXPECTED, "unexpected: ZeroDivisionError: ours"),
     ],
@@ -116,7 +116,10 @@ def test_an_unknown_client_is_named_with_the_nearest(words: list[str], deployctl
     assert deployctl("client", "new", "acme").code == 0
     said = deployctl(*words, "--client", "acne")
     assert said.code == Exit.INPUT
-    assert said.err == f'deployctl: {home}/inventories/acne: no inventory for client "acne"\n  → did you mean "acme"?\n'
+    assert (
+        said.err
+        == f'deployctl: {home}/inventories/acne: no inventory for client "acne" [no-such-client]\n  → did you mean "acme"?\n'
+    )
 
 
 @pytest.mark.parametrize(

@@ -180,7 +180,7 @@ def test_a_name_that_is_none_is_refused(name: str, deployctl: Deployctl, home: P
 
 def test_an_inventory_that_is_there_is_not_written_over(deployctl: Deployctl, acme: Path) -> None:
     said = deployctl("client", "new", "acme")
-    assert (said.code, said.err) == (1, "deployctl: inventories/acme: exists already; nothing was written\n")
+    assert (said.code, said.err) == (1, "deployctl: inventories/acme: exists already; nothing was written [client-exists]\n")
     assert (acme / "hosts.yml").read_text() == HOSTS
 
 

@@ -12,7 +12,7 @@ from sites import ONE, bare, image, installed, release, site, sources
 from deploybundle.errors import SiteError
 from deployctl.desired import desired
 from deployctl.plan import plan
-from deployctl.verify import PreflightFailed, Problem, from_error, mib, preflight
+from deployctl.verify import PreflightFailed, mib, preflight
 
 SHOP = release({"api": {"mem_limit": "1073741824"}, "db": {"deploy": {"resources": {"limits": {"memory": "512m"}}}}},
                [("any", "api", 8000), ("any", "db", 53, "udp")])  # type: ignore[list-item]  # fmt: skip
@@ -25,7 +25,7 @@ G = 2**30
 
 def problems(facts: dict[str, Any], images: Any = SOURCES.images) -> list[str]:
     steps = plan(SHALL, {"srv1": facts}, images, "acme", "b", "i")
-    return [str(each) for each in preflight(SHALL, steps, {"srv1": facts}, images, "172.30.0.0/20")]
+    return [f"{each}\n    → {each.hint}" for each in preflight(SHALL, steps, {"srv1": facts}, images, "172.30.0.0/20")]
 
 
 def network(*subnets: str, project: str = "") -> dict[str, Any]:
@@ -126,18 +126,11 @@ def test_the_disk_needed_is_twice_what_is_unpacked_and_a_reserve() -> None:
 def test_all_problems_come_at_once_and_end_with_the_site_s_exit_code() -> None:
     two = {"srv1": bare(compose="", python="3.7")}
     steps = plan(SHALL, two, SOURCES.images, "acme", "b", "i")
-    silent = from_error(SiteError("does not answer", place="srv2", hint="is it on?"))
+    silent = SiteError("does not answer", place="srv2", hint="is it on?")
     failed = PreflightFailed([silent, *preflight(SHALL, steps, two, SOURCES.images, "172.30.0.0/20")])
-    assert [each.host for each in failed.problems] == ["srv2", "srv1", "srv1"]
-    assert str(failed).startswith(
-        "3 to mend before anything changes:\n  srv2: does not answer\n    → is it on?\n  srv1: no `docker"
-    )
+    assert [each.place for each in failed.problems] == ["srv2", "srv1", "srv1"]
+    assert str(failed).startswith("3 to mend before anything changes\n  srv2: does not answer\n  srv1: no `docker")
     assert failed.exit_code == 4
-
-
-def test_a_problem_without_a_place_is_the_site_s() -> None:
-    assert from_error(SiteError("odd")) == Problem("site", "odd", "")
-    assert str(Problem("site", "odd", "")) == "site: odd"
 
 
 @pytest.mark.parametrize(("size", "text"), [(0, "0 KiB"), (2048, "2 KiB"), (2**20, "1 MiB"), (5 * G, "5,120 MiB")])
