@@ -20,7 +20,8 @@ from deploybundle.pack.problems import CannotBundle, ImageChanged
 from deploybundle.pack.writer import Blob, Writer, write_at
 from deploybundle.trust import canonical
 
-Members = Mapping[str, Path]
+Members = sources.Members
+_CHANGED = "somebody changed it since it was fetched; remove it and run again"
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ def build(
     files: Members,
     wheels: Mapping[str, Sequence[Path]],
     tools: Members,
+    packages: Mapping[str, Members] | None = None,
     signer: trust.Signer,
     known: Sequence[Bundle] = (),
     level: int = LEVEL,
@@ -53,11 +55,13 @@ def build(
 ) -> Built:
     """Write a signed bundle to `out`, whole or not at all.
 
-    `files` and `tools` are files by name, `wheels` by Python ("3.11"). Layers and configs that one of `known` has are copied
-    from there; if all are, `source` is not asked. `progress(done, total)` counts raw bytes out of the engine.
+    `files` and `tools` are files by name, `wheels` by Python ("3.11"), `packages` a repository for each target
+    ("debian-13"). What one of `known` has is copied from there; if all layers and configs are, `source` is not asked.
+    `progress(done, total)` counts raw bytes out of the engine.
     The same input makes the same index and blobs; only the signatures and their time differ.
     """
-    named = {f"wheels-{python}": {path.name: path for path in paths} for python, paths in wheels.items()}
+    named: dict[str, Members] = {f"wheels-{python}": {path.name: path for path in paths} for python, paths in wheels.items()}
+    named |= {f"packages-{target}": members for target, members in (packages or {}).items()}
     kinds = {kind: members for kind, members in {"files": files, "tools": tools, **named}.items() if members}
     name = f"{meta['name']} {meta['version']}"
     head = oci.head_size(name, [image.ref for image in images], [*kinds, "release"])
@@ -97,6 +101,7 @@ class _Known:
     def __init__(self, bundles: Sequence[Bundle]) -> None:
         self.layers: dict[str, tuple[Bundle, Layer]] = {}
         self.configs: dict[str, Image] = {}
+        self.blobs = {digest: at for bundle in reversed(bundles) for digest, at in bundle.blobs.items()}
         for bundle, image in [(each, image) for each in bundles for image in each.images.values()]:
             self.configs.setdefault(image.config_digest, image)
             for layer in image.layers:
@@ -178,11 +183,22 @@ class _Job:
     def _kinds(self, kinds: Mapping[str, Members]) -> None:
         empty = oci.descriptor(media.EMPTY, self.writer.put(media.EMPTY_BLOB))
         for kind, members in sorted(kinds.items()):
-            blobs = {name: self.writer.stream(_read(path)) for name, path in sorted(members.items())}
+            blobs = {name: self._member(member) for name, member in sorted(members.items())}
             found = [oci.descriptor(media.FILE, blobs[name], _notes(name, members[name])) for name in blobs]
             self.kinds[kind] = self.writer.put(oci.artifact_manifest(kind, empty, found))
             if kind == "tools" and "installer" in blobs:
                 self.installer = blobs["installer"].digest
+
+    def _member(self, member: Path | sources.Pinned) -> Blob:
+        """A file's blob. One whose digest is known already is taken from an earlier bundle that has it, unread."""
+        if isinstance(member, Path):
+            return self.writer.stream(_read(member))
+        if member.digest in self.known.blobs:
+            return self.writer.copy(member.digest, self.known.blobs[member.digest])
+        blob = self.writer.stream(_read(member.path))
+        if blob.digest != member.digest:
+            raise CannotBundle(f"expected {member.digest}, got {blob.digest}", place=str(member.path), hint=_CHANGED)
+        return blob
 
     def _release(self, meta: Mapping[str, Any]) -> None:
         config = oci.descriptor(media.RELEASE, self.writer.put(canonical.dumps(meta)))
@@ -199,6 +215,6 @@ def _read(path: Path) -> Iterator[bytes]:
         raise CannotBundle(f"cannot be read: {error.strerror}", place=str(path)) from error
 
 
-def _notes(name: str, path: Path) -> dict[str, str]:
-    executable = {media.EXECUTABLE: "true"} if path.stat().st_mode & 0o100 else {}
+def _notes(name: str, member: Path | sources.Pinned) -> dict[str, str]:
+    executable = {media.EXECUTABLE: "true"} if isinstance(member, Path) and member.stat().st_mode & 0o100 else {}
     return {media.TITLE: name, **executable}

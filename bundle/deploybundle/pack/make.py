@@ -22,10 +22,14 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Toolbox:
-    """What travels beside the product: the lock files of what a deploy node gets, and where fetched things are kept."""
+    """What travels beside the product: the lock files of what a deploy node gets, and where fetched things are kept.
+
+    `fresh` asks the distributions' mirrors again, where otherwise what is kept is taken.
+    """
 
     locks: Path
     cache: Path
+    fresh: bool = False
 
     def wheels(self) -> dict[str, list[Path]]:
         """deployctl's wheel and all that it needs, for each Python that a deploy node may have."""
@@ -34,6 +38,11 @@ class Toolbox:
             python: [own, *sources.wheels(python, self.locks / f"site-py{python.replace('.', '')}.txt", self.cache)]
             for python in sources.PYTHONS
         }
+
+    def packages(self, targets: Sequence[str], signer: Signer) -> dict[str, sources.Members]:
+        """A signed repository for each target: what a bare host of it needs."""
+        found = {target: sources.debian(target, self.cache, fresh=self.fresh) for target in targets}
+        return {target: sources.repository(closure, signer, self.cache) for target, closure in found.items()}
 
     def tools(self, compose: Path) -> dict[str, Path]:
         """Compose's binary, pip, the collections and the installer."""
@@ -72,6 +81,7 @@ def make(
         meta=_meta(release), images=infos, source=images,
         files=project_files(release, project, compose_binary=compose),
         wheels=toolbox.wheels(), tools=toolbox.tools(compose),
+        packages=toolbox.packages(release.targets, signer),
         signer=signer, known=earlier(out), level=level, progress=progress, clock=_now,
     )  # fmt: skip
 

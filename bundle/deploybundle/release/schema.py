@@ -76,7 +76,9 @@ class ReleaseSpec(_Strict):
     """`x-deployctl` at the top of compose.yaml."""
 
     version: Annotated[StrictStr | None, Field(examples=["1.1.0"], pattern=VERSION)] = None
-    targets: list[Target] = ["debian-12", "debian-13"]
+    targets: Annotated[
+        list[Target], Field(description="distributions whose Docker Engine and Compose the bundle carries, for hosts without")
+    ] = []
     config: Annotated[StrictStr | None, Field(description="folder of templates", examples=["config/"])] = None
     flows: list[FlowSpec] = []
     secrets: dict[str, SecretSpec | None] = {}

@@ -138,7 +138,7 @@ class FileSigner:
         """The signature that `PublicKey.verifies` accepts."""
         if isinstance(self.key, ed25519.Ed25519PrivateKey):
             return self.key.sign(payload)
-        return low_s(self.key.sign(payload, ec.ECDSA(hashes.SHA256())))
+        return low_s(self.key.sign(payload, ec.ECDSA(hashes.SHA256(), deterministic_signing=True)))  # RFC 6979
 
 
 def generate(path: Path, passphrase: bytes | None, algorithm: Algorithm = "p256") -> PublicKey:

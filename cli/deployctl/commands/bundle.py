@@ -27,6 +27,7 @@ def command(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="The folder to write to; default PROJECT/dist.")] = None,
     key: Annotated[Path | None, typer.Option("--key", help="The signing key; default ~/.config/deployctl/signing.key.")] = None,
     passphrase_file: PassphraseFile = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Ask Debian's mirror for the targets' packages again.")] = False,
     level: Annotated[int, typer.Option(min=1, max=19, help="zstd's level: 3 is quick, 19 small.")] = 3,
 ) -> None:
     """Read compose.yaml, gather images, files and deployctl itself, and write one signed bundle.
@@ -38,7 +39,7 @@ def command(
     folder = out or project / "dist"
     with show.progress("bundling") as step:
         built = make(
-            project, folder, signer, Toolbox(_locks(), cache()),
+            project, folder, signer, Toolbox(_locks(), cache(), fresh),
             files=file or (), version=version, name=name, level=level, progress=step,
         )  # fmt: skip
     seconds = time.monotonic() - started
