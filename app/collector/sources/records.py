@@ -1,0 +1,63 @@
+"""Many records at once, from what a parser gives to the lines of JSON that a batch is.
+
+What PostgreSQL's jsonb cannot hold is refused here: the character NUL, lone surrogates, infinite numbers. JSON that came as
+JSON passes unchanged, so that no digit of a number is lost.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import orjson
+
+from collector.sources import Batch, SourceError
+
+Place = Callable[[int], str]
+"""What the record of this index within the batch is called in an error."""
+
+
+def texts(records: Sequence[dict[str, Any]], place: Place) -> Batch:
+    """Each record as one line of JSON. Raises SourceError with the place of the first that has no JSON form."""
+    try:
+        lines = list(map(orjson.dumps, records))
+    except TypeError:
+        raise SourceError(first_error(records, place)) from None
+    return refuse_nul(lines, place)
+
+
+def first_error(records: Sequence[dict[str, Any]], place: Place) -> str:
+    for index, record in enumerate(records):
+        try:
+            orjson.dumps(record)
+        except TypeError as error:
+            return f"{place(index)}: {error}"
+    raise AssertionError("one of the records cannot be written")
+
+
+def passed(lines: list[bytes], place: Place) -> Batch:
+    """Lines that are said to be JSON objects, checked and otherwise as they came. Raises SourceError."""
+    try:
+        strangers = set(map(type, map(orjson.loads, lines))) - {dict}
+    except ValueError:
+        strangers = {ValueError}
+    if strangers:
+        raise SourceError(first_stranger(lines, place))
+    return refuse_nul(lines, place)
+
+
+def first_stranger(lines: list[bytes], place: Place) -> str:
+    for index, line in enumerate(lines):
+        try:
+            if type(orjson.loads(line)) is not dict:
+                return f"{place(index)}: is not an object"
+        except ValueError as error:
+            return f"{place(index)}: {error}"
+    raise AssertionError("one of the lines is not an object")
+
+
+def refuse_nul(lines: list[bytes], place: Place) -> Batch:
+    joined = b"\n".join(lines)
+    if b"\\u0000" in joined:
+        for index, line in enumerate(lines):
+            if b"\\u0000" in line.replace(b"\\\\", b""):
+                raise SourceError(f"{place(index)}: holds the character NUL")
+    return joined.decode().split("\n") if lines else []
