@@ -1,6 +1,6 @@
 """Reads and verifies a bundle: hostile bytes in, typed content out."""
 
-from deploybundle.open.bundle import Bundle, open_bundle
+from deploybundle.open.bundle import Bundle, Head, open_bundle, peek
 from deploybundle.open.files import extract_files
 from deploybundle.open.problems import (
     BlobDamaged,
@@ -24,6 +24,7 @@ __all__ = [
     "BundleTruncated",
     "Descriptor",
     "FolderTaken",
+    "Head",
     "HostileName",
     "Image",
     "Layer",
@@ -32,5 +33,6 @@ __all__ = [
     "Progress",
     "extract_files",
     "open_bundle",
+    "peek",
     "verify_blobs",
 ]

@@ -56,6 +56,12 @@ class Bundle:
         kinds = {kind: list(members.values()) for kind, members in self.kinds.items() if kind.startswith("wheels-")}
         return {kind.removeprefix("wheels-"): members for kind, members in kinds.items()}
 
+    @property
+    def keyset(self) -> trust.KeySet | None:
+        """The vendor's key set as of this release, if he has one. KeySetInvalid if it is none."""
+        found = self.kinds.get("trust", {}).get("keyset.json")
+        return trust.read_keyset(self.read(found.digest), f"{self.path}: keyset.json") if found else None
+
     def locate(self, digest: str) -> BlobAt:
         """Where the blob lies. KeyError if the bundle has none of this digest."""
         return self.blobs[digest]
@@ -74,6 +80,29 @@ class Bundle:
 
     def _place(self, digest: str) -> str:
         return f"{self.path}: blob {digest} at offset {self.blobs[digest].offset}"
+
+
+@dataclass(frozen=True)
+class Head:
+    """What a bundle says of itself before anything of it was checked: good for finding it in a list, for nothing else."""
+
+    index_digest: str
+    vendor: trust.PublicKey
+
+
+def peek(path: Path) -> Head:
+    """A bundle's own words about its identity and its signer. RefusedError or NoBundle as `open_bundle` raises."""
+    try:
+        with path.open("rb") as file:
+            tar = Tar(file, path.stat().st_size, str(path))
+            data = {name: tar.read(entry.offset, entry.size) for name, entry in _read_head(tar).items()}
+    except OSError as error:
+        raise NoBundle(f"cannot be read: {error.strerror}", place=str(path)) from error
+    try:
+        key = trust.PublicKey.parse(data["deployctl/vendor.pub"])
+    except ValueError as error:
+        raise trust.BadSignature(f"deployctl/vendor.pub: {error}", place=str(path), hint=AGAIN) from error
+    return Head(f"sha256:{hashlib.sha256(data['index.json']).hexdigest()}", key)
 
 
 def open_bundle(path: Path, keys: Sequence[trust.PublicKey] | None) -> Bundle:

@@ -16,7 +16,7 @@ from deploybundle.trust import canonical
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 REF = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._/:@-]{0,254}")
 KIND = re.compile(
-    r"application/vnd\.deployctl\.(release|files|tools|wheels-3\.[0-9]{1,2}|packages-[a-z]{1,16}-[0-9.]{1,8}|sbom|docs)\.v1"
+    r"application/vnd\.deployctl\.(release|files|tools|wheels-3\.[0-9]{1,2}|packages-[a-z]{1,16}-[0-9.]{1,8}|sbom|docs|trust)\.v1"
 )
 WORD = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._+-]{0,127}")
 NUMBER = re.compile(r"0|[1-9][0-9]{0,15}")

@@ -42,5 +42,5 @@ BLOB_COUNT = 100_000
 
 
 def kind_type(kind: str) -> str:
-    """The artifact type of release, files, tools, wheels-3.x, packages-debian-x, sbom or docs."""
+    """The artifact type of release, files, tools, wheels-3.x, packages-debian-x, sbom, docs or trust."""
     return f"application/vnd.deployctl.{kind}.v1"

@@ -47,6 +47,7 @@ def build(
     tools: Members,
     packages: Mapping[str, Members] | None = None,
     signer: trust.Signer,
+    keyset: Members | None = None,
     known: Sequence[Bundle] = (),
     level: int = LEVEL,
     progress: Progress | None = None,
@@ -56,13 +57,14 @@ def build(
     """Write a signed bundle to `out`, whole or not at all.
 
     `files` and `tools` are files by name, `wheels` by Python ("3.11"), `packages` a repository for each target
-    ("debian-13"). What one of `known` has is copied from there; if all layers and configs are, `source` is not asked.
+    ("debian-13"), `keyset` the vendor's keyset.json. What one of `known` has is copied from there; if all layers and configs are, `source` is not asked.
     `progress(done, total)` counts raw bytes out of the engine.
     The same input makes the same index and blobs; only the signatures and their time differ.
     """
     named: dict[str, Members] = {f"wheels-{python}": {path.name: path for path in paths} for python, paths in wheels.items()}
     named |= {f"packages-{target}": members for target, members in (packages or {}).items()}
-    kinds = {kind: members for kind, members in {"files": files, "tools": tools, **named}.items() if members}
+    given: dict[str, Members] = {"files": files, "tools": tools, "trust": keyset or {}, **named}
+    kinds = {kind: members for kind, members in given.items() if members}
     name = f"{meta['name']} {meta['version']}"
     head = oci.head_size(name, [image.ref for image in images], [*kinds, "release"])
     with partial(out) as (file, path):

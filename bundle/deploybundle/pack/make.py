@@ -15,7 +15,7 @@ from deploybundle.open import Bundle, open_bundle
 from deploybundle.pack.build import Built, build
 from deploybundle.pack.problems import CannotBundle
 from deploybundle.release import Port, Release, load, project_files
-from deploybundle.trust import Signer
+from deploybundle.trust import Signer, read_keyset
 
 Progress = Callable[[int, int], None]
 
@@ -64,12 +64,13 @@ def read_release(
 def make(
     project: Path, out: Path, signer: Signer, toolbox: Toolbox, *,
     files: Sequence[str] = (), version: str | None = None, name: str | None = None,
-    level: int = 3, progress: Progress | None = None, images: sources.ImageSource | None = None,
+    level: int = 3, progress: Progress | None = None, images: sources.ImageSource | None = None, keyset: Path | None = None,
 ) -> Built:  # fmt: skip
     """Read the project's Compose file, gather all that it names and write `out`/NAME-VERSION.bundle.tar.
 
     Raises InputErrors: what is wrong with the release, images that are not there, a daemon that does not answer.
     """
+    keys = _keyset(keyset, signer)
     compose = sources.compose_binary()
     release = read_release(project, compose, files=files, version=version, name=name)
     images = images or sources.DockerImages()
@@ -82,8 +83,19 @@ def make(
         files=project_files(release, project, compose_binary=compose),
         wheels=toolbox.wheels(), tools=toolbox.tools(compose),
         packages=toolbox.packages(release.targets, signer),
-        signer=signer, known=earlier(out), level=level, progress=progress, clock=_now,
+        signer=signer, keyset=keys, known=earlier(out), level=level, progress=progress, clock=_now,
     )  # fmt: skip
+
+
+def _keyset(path: Path | None, signer: Signer) -> dict[str, Path]:
+    """The vendor's key set, which must hold the key that signs: sites that take it on would refuse the next bundle."""
+    if path is None or not path.exists():
+        return {}
+    keys = read_keyset(path.read_bytes(), str(path))
+    if keys.find(signer.public.fingerprint) is None:
+        what = f"the signing key {signer.public.fingerprint} is not in the key set, or revoked in it"
+        raise CannotBundle(what, place=str(path), hint="sign with a key of the set, or: deployctl keyset add KEY.pub")
+    return {"keyset.json": path}
 
 
 def _folder(path: Path) -> None:

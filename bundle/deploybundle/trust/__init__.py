@@ -1,11 +1,15 @@
 """Keys, signatures, and whom to trust."""
 
 from deploybundle.trust.keys import Algorithm, FileSigner, PublicKey, Signer, generate, load_private
-from deploybundle.trust.policy import add_trusted, load_trusted, trusted_folder
+from deploybundle.trust.keyset import KeySet, VendorKey, read_keyset
+from deploybundle.trust.policy import Trust, Vendor, add_trusted, load_trust, revoke, save_trust, trusted_folder
 from deploybundle.trust.problems import (
     BadSignature,
     KeyExists,
+    KeyExpired,
     KeyProblem,
+    KeyRevoked,
+    KeySetInvalid,
     KeyTooOpen,
     MissingSignature,
     PassphraseWrong,
@@ -28,7 +32,11 @@ __all__ = [
     "BadSignature",
     "FileSigner",
     "KeyExists",
+    "KeyExpired",
     "KeyProblem",
+    "KeyRevoked",
+    "KeySet",
+    "KeySetInvalid",
     "KeyTooOpen",
     "MissingSignature",
     "PassphraseWrong",
@@ -36,13 +44,19 @@ __all__ = [
     "SignatureProblem",
     "Signer",
     "Statement",
+    "Trust",
     "UnknownSigner",
+    "Vendor",
+    "VendorKey",
     "add_trusted",
     "dsse",
     "generate",
     "load_private",
-    "load_trusted",
+    "load_trust",
+    "read_keyset",
     "read_statement",
+    "revoke",
+    "save_trust",
     "sshsig",
     "trusted_folder",
     "verify_dsse",

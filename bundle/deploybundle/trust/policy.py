@@ -1,30 +1,192 @@
-"""Whom this machine trusts: a folder of public keys."""
+"""Whom this machine trusts: the key sets of vendors, what is revoked, and the time that it is at least.
+
+A folder: NAME.pub is a key that a person trusts, NAME.keys.json the vendor's key set that came later in a bundle,
+`state.json` what is revoked here and the floor of time. Files, so that an administrator can read and place them.
+"""
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from deploybundle.trust.keys import PublicKey
+from deploybundle.trust.keyset import KeySet, VendorKey, read_keyset
+from deploybundle.trust.problems import KeyExpired, KeyRevoked, KeySetInvalid, UnknownSigner
+from deploybundle.trust.signatures import Statement
+
+SCHEMA = 1
+FIRST = 0
+"""The version of a set that no vendor has said yet: the one key that a person trusts."""
+
+
+@dataclass(frozen=True)
+class Vendor:
+    """A vendor by the name that this site calls him, and his keys as last heard."""
+
+    name: str
+    keys: KeySet
+
+
+@dataclass(frozen=True)
+class Trust:
+    """What this machine trusts. `revoked` (fingerprint → reason) and `floor` never shrink."""
+
+    vendors: tuple[Vendor, ...] = ()
+    revoked: Mapping[str, str] = field(default_factory=dict)
+    floor: datetime | None = None
+
+    @property
+    def keys(self) -> tuple[PublicKey, ...]:
+        """Every key that was ever trusted and is not revoked, also one that has expired."""
+        found = {each.key: None for vendor in self.vendors for each in vendor.keys.keys}
+        return tuple(key for key in found if key.fingerprint not in self.revoked)
+
+    def find(self, key: PublicKey) -> VendorKey | None:
+        """What is known of a key: of several sets the one that lasts longest."""
+        found = [each for vendor in self.vendors if (each := vendor.keys.find(key.fingerprint))]
+        return max(found, key=lambda each: each.expires or date.max, default=None)
+
+    def today(self, now: datetime) -> date:
+        """The day that it is at least: a clock that was set back does not make a key valid again."""
+        return max(now, self.floor or now).astimezone(UTC).date()
+
+    def judge(self, signer: PublicKey, now: datetime, *, admitted: bool, place: str = "") -> None:
+        """Whether a bundle with good signatures by this key may be used. KeyRevoked, UnknownSigner or KeyExpired if not.
+
+        `admitted`: it was used here before. Then only a revocation stands in the way, never a date.
+        """
+        if signer.fingerprint in self.revoked:
+            reason = self.revoked[signer.fingerprint] or "no reason given"
+            raise KeyRevoked(f"signed by {signer.fingerprint}, which is revoked: {reason}", place=place, hint=_NEWER)
+        if admitted:
+            return
+        known = self.find(signer)
+        if known is None:
+            hint = "compare the fingerprint with the vendor by another way; if it is his: deployctl trust add VENDOR.pub"
+            raise UnknownSigner(f"signed by {signer.fingerprint}, which is not trusted here", place=place, hint=hint)
+        if known.expires and self.today(now) > known.expires:
+            raise KeyExpired(self._expired(known, now), place=place, hint=_NEWER)
+
+    def _expired(self, known: VendorKey, now: datetime) -> str:
+        signed = f"; the newest bundle seen was signed {_text(self.floor)}" if self.floor else ""
+        return (
+            f"signed by {known.key.fingerprint}, which was valid until {known.expires}"
+            f" (this machine's clock says {_text(now)}{signed})"
+        )
+
+    def learned(self, said: Statement, signer: PublicKey, keys: KeySet | None, place: str = "") -> Trust:
+        """The trust after a bundle was admitted: later keys of its vendor, and a higher floor.
+
+        A set that is older than the one known changes nothing. KeySetInvalid if it has the version of the one known and
+        says something else: two vendors' machines counted apart, or somebody forged one.
+        """
+        floor = max(_time(said.time), self.floor or _time(said.time))
+        if keys is None:
+            return replace(self, floor=floor)
+        vendors = tuple(_heard(vendor, keys, signer, place) for vendor in self.vendors)
+        revoked = {**keys.revoked, **self.revoked} if any(each.keys is keys for each in vendors) else dict(self.revoked)
+        return Trust(vendors, revoked, floor)
+
+
+_NEWER = "ask the vendor for a bundle signed by his current key"
+
+
+def _heard(vendor: Vendor, keys: KeySet, signer: PublicKey, place: str) -> Vendor:
+    if vendor.keys.find(signer.fingerprint) is None or keys.version < vendor.keys.version:
+        return vendor
+    if keys.version == vendor.keys.version and keys != vendor.keys:
+        what = f"its key set has version {keys.version}, as the one that is known of {vendor.name}, and says something else"
+        raise KeySetInvalid(what, place=place, hint="ask the vendor by another way which is right")
+    return Vendor(vendor.name, keys)
+
+
+def _time(text: str) -> datetime:
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+
+
+def _text(time: datetime | None) -> str:
+    return time.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC") if time else ""
+
+
+# the folder -------------------------------------------------------------------------------------------------------------
 
 
 def trusted_folder() -> Path:
-    """Where the trusted keys lie unless somebody says otherwise: ~/.config/deployctl/trusted."""
+    """Where trust lies unless somebody says otherwise: ~/.config/deployctl/trusted."""
     config = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
     return Path(config) / "deployctl" / "trusted"
 
 
-def load_trusted(folder: Path | None = None) -> tuple[PublicKey, ...]:
-    """Every `*.pub` of the folder, by file name; none if there is no folder. KeyProblem if a file is no key."""
-    return tuple(PublicKey.load(path) for path in sorted((folder or trusted_folder()).glob("*.pub")))
+def load_trust(folder: Path | None = None) -> Trust:
+    """What the folder says; nothing if there is none. KeyProblem or KeySetInvalid with the file that cannot be read."""
+    folder = folder or trusted_folder()
+    vendors = tuple(_vendors(folder))
+    revoked, floor = _state(folder / "state.json")
+    said = {name: reason for vendor in vendors for name, reason in vendor.keys.revoked.items()}
+    return Trust(vendors, {**said, **revoked}, floor)
+
+
+def _vendors(folder: Path) -> Iterator[Vendor]:
+    for path in sorted(folder.glob("*.pub")):
+        said = path.with_name(f"{path.stem}.keys.json")
+        first = KeySet(FIRST, (VendorKey(PublicKey.load(path)),))
+        yield Vendor(path.stem, read_keyset(said.read_bytes(), str(said)) if said.exists() else first)
+
+
+def _state(path: Path) -> tuple[dict[str, str], datetime | None]:
+    try:
+        value = json.loads(path.read_bytes())
+        if value["schema"] != SCHEMA:
+            raise ValueError(f"schema {value['schema']!r}, expected {SCHEMA}")
+        return dict(value["revoked"]), _time(value["floor"]) if value["floor"] else None
+    except FileNotFoundError:
+        return {}, None
+    except (ValueError, TypeError, LookupError) as error:
+        raise KeySetInvalid(f"cannot be read: {error}", place=str(path), hint="put back the copy that you have") from error
+
+
+def save_trust(trust: Trust, folder: Path | None = None) -> None:
+    """Write what was learned. Each file is whole or as before."""
+    folder = folder or trusted_folder()
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    floor = trust.floor.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if trust.floor else None
+    state = {"schema": SCHEMA, "revoked": dict(trust.revoked), "floor": floor}
+    _write(folder / "state.json", json.dumps(state, indent=2, sort_keys=True).encode() + b"\n")
+    for vendor in trust.vendors:
+        if vendor.keys.version > FIRST:
+            _write(folder / f"{vendor.name}.keys.json", vendor.keys.dumps())
 
 
 def add_trusted(key: PublicKey, name: str, folder: Path | None = None) -> Path:
-    """Trust a key from now on, as `name`.pub. Returns the file."""
+    """Trust a key from now on, as `name`.pub; a name that another key has gets a number. Returns the file."""
     folder = folder or trusted_folder()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    target = folder / f"{name}.pub"
-    partial = target.with_name(target.name + ".partial")
-    partial.write_text(f"{key.ssh_line} {name}\n")
-    partial.replace(target)
+    target = next(path for path in _names(folder, name) if not path.exists() or PublicKey.load(path) == key)
+    _write(target, f"{key.ssh_line} {name}\n".encode())
     return target
+
+
+def _names(folder: Path, name: str) -> Iterator[Path]:
+    yield folder / f"{name}.pub"
+    yield from (folder / f"{name}-{number}.pub" for number in range(2, 1000))
+
+
+def revoke(fingerprint: str, reason: str, folder: Path | None = None) -> Trust:
+    """Never trust a key again, whatever a vendor says. Returns the new trust."""
+    trust = load_trust(folder)
+    changed = replace(trust, revoked={**trust.revoked, fingerprint: reason})
+    save_trust(changed, folder)
+    return changed
+
+
+def _write(path: Path, data: bytes) -> None:
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("wb") as out:
+        out.write(data)
+        out.flush()
+        os.fsync(out.fileno())
+    partial.replace(path)

@@ -42,6 +42,15 @@ class PassphraseWrong(KeyProblem):
     code = "key-passphrase"
 
 
+class KeySetInvalid(RefusedError):
+    """A vendor's key set, or what this machine trusts, cannot be believed.
+
+    Ask the vendor by another way than the bundle; nothing was changed.
+    """
+
+    code = "key-set"
+
+
 class SignatureProblem(RefusedError):
     """The signatures of a bundle do not show that a trusted vendor made it.
 
@@ -77,3 +86,22 @@ class BadSignature(SignatureProblem):
     """
 
     code = "signature-bad"
+
+
+class KeyRevoked(SignatureProblem):
+    """A bundle is signed by a key that was revoked: its owner, or this site, says that nobody may use it any more.
+
+    Ask the vendor for a bundle signed by his current key. There is no way to use this one.
+    """
+
+    code = "key-revoked"
+
+
+class KeyExpired(SignatureProblem):
+    """A bundle that was never used here is signed by a key whose last day is over.
+
+    Ask the vendor for a bundle signed by his current key; if this machine's clock is wrong, set it. What was installed here
+    before goes on, and can be gone back to.
+    """
+
+    code = "key-expired"

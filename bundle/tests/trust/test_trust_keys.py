@@ -81,6 +81,6 @@ def test_a_fingerprint_is_sixteen_words_of_256_different_ones() -> None:
 
 def test_trusted_keys_are_the_files_of_a_folder(tmp_path: Path) -> None:
     key = trust.generate(tmp_path / "vendor", None)
-    assert trust.load_trusted(tmp_path / "none") == ()
+    assert trust.load_trust(tmp_path / "none").keys == ()
     trust.add_trusted(key, "acme", tmp_path / "trusted")
-    assert trust.load_trusted(tmp_path / "trusted") == (key,)
+    assert trust.load_trust(tmp_path / "trusted").keys == (key,)

@@ -14,6 +14,7 @@ from deploybundle.pack import Toolbox, make
 from deploybundle.trust import FileSigner, PassphraseWrong, load_private
 from deployctl.commands import show
 from deployctl.commands.keygen import passphrase
+from deployctl.commands.keyset import keyset_path
 from deployctl.commands.options import PassphraseFile, cache, config
 
 NAME = "bundle"
@@ -40,7 +41,7 @@ def command(
     with show.progress("bundling") as step:
         built = make(
             project, folder, signer, Toolbox(_locks(), cache(), fresh),
-            files=file or (), version=version, name=name, level=level, progress=step,
+            files=file or (), version=version, name=name, level=level, progress=step, keyset=keyset_path(),
         )  # fmt: skip
     seconds = time.monotonic() - started
     images = f"{show.size(built.exported)} exported, {show.size(built.reused)} found in earlier bundles"

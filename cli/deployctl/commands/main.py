@@ -21,6 +21,7 @@ from deployctl.commands import (
     inspect,
     install,
     keygen,
+    keyset,
     plan,
     preflight,
     rehearse,
@@ -66,6 +67,7 @@ for verb in (keygen, bundle, inspect, verify, preflight, plan, install, status, 
 for group, name, words in (
     (client.app, "client", "Write a client's inventory."),
     (secrets.app, "secrets", "A client's secrets."),
+    (keyset.app, "keyset", "The keys that a vendor signs with."),
     (trust.app, "trust", "Whom this machine trusts: hosts and vendors."),
     (rehearse.app, "rehearse", "The client's site as containers, to try the real install."),
 ):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from deploybundle.errors import InputError
-from deploybundle.trust import PublicKey, add_trusted, load_trusted
+from deploybundle.errors import InputError, did_you_mean
+from deploybundle.trust import PublicKey, Trust, add_trusted, load_trust
+from deploybundle.trust import revoke as revoke_key
+from deploybundle.trust.keyset import FINGERPRINT
 from deployctl.commands import show
 from deployctl.commands.options import INVENTORIES, Client, Inventories, Json, site_of
 from deployctl.hosts import HostKey, ask_all, pin, pinned, scan
@@ -72,14 +74,66 @@ def add(key: Annotated[Path, typer.Argument(help="The vendor's public key.")], y
     show.say(f"trusted: {add_trusted(public, key.name.removesuffix('.pub'))}")
 
 
+@app.command("revoke")
+def revoke(
+    fingerprint: Annotated[str, typer.Argument(help="SHA256:…, as `deployctl trust show` has it.")],
+    reason: Annotated[str, typer.Option("--reason", help="Who said so, and why.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Never trust a key again, not even for going back to what it signed. There is no way to take this back.
+
+    Example: deployctl trust revoke SHA256:… --reason "the vendor telephoned: stolen"
+    """
+    known = [key.fingerprint for key in load_trust().keys]
+    if not FINGERPRINT.fullmatch(fingerprint):
+        raise NotConfirmed(f"{fingerprint!r} is no fingerprint", hint=did_you_mean(fingerprint, known))
+    if not yes and not show.confirm(f"Refuse all that {fingerprint} signed, also what is installed, for ever?"):
+        raise NotConfirmed("nothing was revoked", hint="answer y, or give --yes")
+    revoke_key(fingerprint, reason)
+    show.say(f"revoked: {fingerprint}")
+
+
 @app.command("show")
 def keys(as_json: Json = False) -> None:
     """Show whose bundles are installed on this machine.
 
     Example: deployctl trust show
     """
-    found = load_trusted()
+    trust = load_trust()
     if as_json:
-        show.data([{"fingerprint": key.fingerprint, "words": list(key.words), "key": key.ssh_line} for key in found])
+        show.data(_as_data(trust))
         return
-    show.out("\n".join(f"{key.fingerprint}  {' '.join(key.words)}" for key in found) or "nobody is trusted yet")
+    for vendor in trust.vendors:
+        said = f"the vendor's key set, version {vendor.keys.version}" if vendor.keys.version else "trusted by hand"
+        show.out(f"{vendor.name}: {said}")
+        for each in vendor.keys.keys:
+            show.out(f"  {each.key.fingerprint}  until {each.expires or 'further notice'}\n    {' '.join(each.key.words)}")
+    for fingerprint, reason in sorted(trust.revoked.items()):
+        show.out(f"revoked: {fingerprint}  {reason}")
+    if not trust.vendors:
+        show.say("nobody is trusted yet")
+    if trust.floor:
+        show.say(f"the newest bundle used here was signed {trust.floor:%Y-%m-%d %H:%M UTC}; it cannot be earlier than that")
+
+
+def _as_data(trust: Trust) -> dict[str, Any]:
+    return {
+        "vendors": [
+            {
+                "name": vendor.name,
+                "version": vendor.keys.version,
+                "keys": [
+                    {
+                        "fingerprint": each.key.fingerprint,
+                        "words": list(each.key.words),
+                        "key": each.key.ssh_line,
+                        "expires": each.expires and each.expires.isoformat(),
+                    }
+                    for each in vendor.keys.keys
+                ],
+            }
+            for vendor in trust.vendors
+        ],
+        "revoked": dict(trust.revoked),
+        "floor": trust.floor and trust.floor.isoformat(),
+    }

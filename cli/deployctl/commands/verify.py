@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from deploybundle.open import Bundle, open_bundle, verify_blobs
-from deploybundle.trust import PublicKey, UnknownSigner, load_trusted, trusted_folder
+from deploybundle.open import Bundle, Head, open_bundle, peek, verify_blobs
+from deploybundle.trust import PublicKey, UnknownSigner, load_trust, save_trust, trusted_folder
 from deployctl.commands import show
 from deployctl.commands.options import BundleFile
 
 NAME = "verify"
+Admitted = Callable[[Head], bool]
+"""Whether a bundle was used here before: then only a revocation stands in its way."""
 Key = Annotated[Path | None, typer.Option("--key", help="The vendor's public key; default: the trusted ones.")]
+
+
+def never(head: Head) -> bool:
+    """Nothing was used before."""
+    return False
 
 
 def command(bundle: BundleFile, key: Key = None) -> None:
@@ -30,18 +39,45 @@ def command(bundle: BundleFile, key: Key = None) -> None:
     show.out(f"{opened.name} {opened.version}, signed by {opened.signed_by.fingerprint if opened.signed_by else '-'}")
 
 
-def verified(path: Path, key: Path | None = None) -> Bundle:
+def verified(path: Path, key: Path | None = None, admitted: Admitted = never) -> Bundle:
     """The bundle, its signatures and all its blobs checked."""
-    opened = trusted(path, key)
+    opened = trusted(path, key, admitted)
     with show.progress("verifying") as step:
         verify_blobs(opened, step)
     return opened
 
 
-def trusted(path: Path, key: Path | None = None) -> Bundle:
-    """The bundle, its signatures checked against the trusted keys."""
-    keys = [PublicKey.load(key)] if key else load_trusted()
-    if not keys:
+def trusted(path: Path, key: Path | None = None, admitted: Admitted = never) -> Bundle:
+    """The bundle, its signatures checked against the trusted keys; those of what was admitted before against its own key.
+
+    `key` stands for what this machine trusts, but for revocations.
+    """
+    trust, now = load_trust(), datetime.now(UTC)
+    if key is not None:
+        opened = open_bundle(path, [PublicKey.load(key)])
+        trust.judge(_signer(opened), now, admitted=True, place=str(path))
+        return opened
+    head = peek(path)
+    before = admitted(head)
+    if not trust.vendors and not before:
         hint = "after comparing the vendor's fingerprint: deployctl trust add VENDOR.pub"
         raise UnknownSigner("no vendor is trusted on this machine yet", place=str(trusted_folder()), hint=hint)
-    return open_bundle(path, keys)
+    trust.judge(head.vendor, now, admitted=before, place=str(path))
+    return open_bundle(path, [head.vendor])
+
+
+def _signer(bundle: Bundle) -> PublicKey:
+    assert bundle.signed_by is not None  # noqa: S101 - opened with keys
+    return bundle.signed_by
+
+
+def learn(bundle: Bundle) -> None:
+    """What a bundle that is used teaches: its vendor's newer key set, his revocations, and how late it is at least."""
+    before = load_trust()
+    if bundle.statement is None:
+        return
+    after = before.learned(bundle.statement, _signer(bundle), bundle.keyset, str(bundle.path))
+    if after != before:
+        save_trust(after)
+        for fingerprint in sorted(set(after.revoked) - set(before.revoked)):
+            show.say(f"revoked by the vendor, refused from now on: {fingerprint} ({after.revoked[fingerprint]})")

@@ -42,8 +42,8 @@ def test_help_of_every_verb_has_an_example_that_the_command_line_takes(verb: tup
 
 def test_there_are_the_verbs_that_the_documentation_names() -> None:
     assert {verb[0] for verb in VERBS} == {
-        "keygen", "bundle", "inspect", "verify", "trust", "client", "secrets", "preflight", "plan", "install", "status",
-        "render", "rehearse", "explain",
+        "keygen", "keyset", "bundle", "inspect", "verify", "trust", "client", "secrets", "preflight", "plan", "install",
+        "status", "render", "rehearse", "explain",
     }  # fmt: skip
 
 
@@ -84,7 +84,7 @@ def test_each_group_of_errors_has_its_code_and_is_told_with_its_hint(
     def fail(*_: object) -> None:
         raise problem("is wrong", place="here", hint="mend it")
 
-    monkeypatch.setattr("deployctl.commands.trust.load_trusted", fail)
+    monkeypatch.setattr("deployctl.commands.trust.load_trust", fail)
     assert deployctl("trust", "show") == (code, "", f"deployctl: here: is wrong [{problem.code}]\n  → mend it\n")
 
 
@@ -102,7 +102,7 @@ def test_what_nobody_expected_is_one_message_and_a_traceback_for_those_who_ask(
     def fail() -> None:
         raise problem
 
-    monkeypatch.setattr("deployctl.commands.trust.load_trusted", fail)
+    monkeypatch.setattr("deployctl.commands.trust.load_trust", fail)
     said = deployctl("trust", "show")
     assert (said.code, said.out) == (code, "")
     assert says in said.err and "Traceback" not in said.err

@@ -118,8 +118,8 @@ def test_a_key_is_made_with_its_public_half_and_trusted_here(deployctl: Deployct
     assert said.code == 0 and fingerprint.startswith("SHA256:") and len(words.split()) > 5
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
     assert fingerprint in deployctl("trust", "show").out
-    (one,) = json.loads(deployctl("trust", "show", "--json").out)
-    assert one["fingerprint"] == fingerprint
+    (one,) = json.loads(deployctl("trust", "show", "--json").out)["vendors"]
+    assert one["keys"][0]["fingerprint"] == fingerprint
     again = deployctl("keygen")
     assert again.code == 1 and str(key) in again.err
 

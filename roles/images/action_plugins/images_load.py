@@ -15,7 +15,7 @@ from ansible.plugins.action import ActionBase
 
 from deploybundle.errors import DeployctlError
 from deploybundle.open import Bundle, open_bundle
-from deploybundle.trust import load_trusted
+from deploybundle.trust import load_trust
 from deployctl.hosts.events import emit
 from deployctl.hosts.ssh import ssh_command
 from deployctl.hosts.wire import loaded_ids, wire
@@ -66,7 +66,7 @@ class ActionModule(ActionBase):
 def the_bundle(path: Path, index: str) -> Bundle:
     """The bundle whose index the plan was made from, after its signatures were checked; without a plan, a trusted one."""
     if not index:
-        return open_bundle(path, load_trusted())
+        return open_bundle(path, load_trust().keys)
     bundle = open_bundle(path, None)
     if bundle.index_digest != index:
         raise AnsibleActionFail(f"{path}: the plan was made from index {index}, this bundle has {bundle.index_digest}")

@@ -1,0 +1,144 @@
+"""deployctl keyset: which keys a vendor signs with. It travels in every bundle, so that sites learn of a change."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deploybundle.errors import InputError, did_you_mean
+from deploybundle.trust import KeySet, PublicKey, VendorKey, read_keyset
+from deployctl.commands import show
+from deployctl.commands.options import Json, config
+
+app = typer.Typer()
+Expires = Annotated[str | None, typer.Option("--expires", help="Its last day, as 2028-12-31; default: none.")]
+
+
+class NoKeySet(InputError):
+    """The vendor has no key set on this machine.
+
+    Make one with `deployctl keyset add KEY.pub`, or copy keyset.json from the machine that has it: two must not count apart.
+    """
+
+    code = "no-key-set"
+
+
+class NotInKeySet(InputError):
+    """The key set has no key of this fingerprint, or not this day.
+
+    See `deployctl keyset show`.
+    """
+
+    code = "not-in-key-set"
+
+
+@app.callback()
+def _group() -> None:
+    """The keys that a vendor signs with."""
+
+
+def keyset_path() -> Path:
+    """Where a vendor's key set lies."""
+    return config() / "keyset.json"
+
+
+@app.command("show")
+def shown(as_json: Json = False) -> None:
+    """Show the key set that bundles carry from now on.
+
+    Example: deployctl keyset show
+    """
+    keys = _read()
+    if as_json:
+        listed = [{"fingerprint": k.key.fingerprint, "expires": k.expires and k.expires.isoformat()} for k in keys.keys]
+        show.data({"version": keys.version, "keys": listed, "revoked": dict(keys.revoked)})
+        return
+    show.out(f"version {keys.version}")
+    for each in keys.keys:
+        show.out(f"{each.key.fingerprint}  until {each.expires or 'further notice'}")
+    for fingerprint, reason in sorted(keys.revoked.items()):
+        show.out(f"{fingerprint}  revoked: {reason}")
+
+
+@app.command("add")
+def add(key: Annotated[Path, typer.Argument(help="The public key.")], expires: Expires = None) -> None:
+    """Sign with this key too, from now on or later: sites that get the next bundle will trust it.
+
+    Example: deployctl keyset add next.key.pub --expires 2028-12-31
+    """
+    before = _read() if keyset_path().exists() else KeySet(0, ())
+    public = PublicKey.load(key)
+    others = tuple(each for each in before.keys if each.key != public)
+    _write(replace(before, version=before.version + 1, keys=(*others, VendorKey(public, _day(expires)))))
+
+
+@app.command("retire")
+def retire(fingerprint: Annotated[str, typer.Argument(help="SHA256:…")]) -> None:
+    """Sign no more with a key. What it signed stays as it is; sites refuse new bundles by it.
+
+    Example: deployctl keyset retire SHA256:…
+    """
+    before = _read()
+    _known(before, fingerprint)
+    _write(replace(before, version=before.version + 1, keys=_without(before, fingerprint)))
+
+
+@app.command("revoke")
+def revoke(
+    fingerprint: Annotated[str, typer.Argument(help="SHA256:…")],
+    reason: Annotated[str, typer.Option("--reason", help="For the clients: lost, stolen, …")],
+) -> None:
+    """Say that nobody may trust a key any more, not even for what it signed before. There is no way back.
+
+    Sites refuse to install, and to go back to, whatever it signed: give them a release signed by another key first.
+
+    Example: deployctl keyset revoke SHA256:… --reason "the laptop was stolen"
+    """
+    before = _read()
+    _known(before, fingerprint)
+    revoked = {**before.revoked, fingerprint: reason}
+    _write(replace(before, version=before.version + 1, keys=_without(before, fingerprint), revoked=revoked))
+
+
+def _read() -> KeySet:
+    path = keyset_path()
+    if not path.exists():
+        raise NoKeySet("there is no key set", place=str(path), hint="deployctl keyset add ~/.config/deployctl/signing.key.pub")
+    return read_keyset(path.read_bytes(), str(path))
+
+
+def _known(keys: KeySet, fingerprint: str) -> None:
+    names = [each.key.fingerprint for each in keys.keys]
+    if fingerprint not in names:
+        raise NotInKeySet(f"has no key {fingerprint}", place=str(keyset_path()), hint=did_you_mean(fingerprint, names))
+
+
+def _without(keys: KeySet, fingerprint: str) -> tuple[VendorKey, ...]:
+    left = tuple(each for each in keys.keys if each.key.fingerprint != fingerprint)
+    if not left:
+        hint = "make the next one first: deployctl keygen --key next.key; deployctl keyset add next.key.pub"
+        raise NotInKeySet("no key would be left to sign with", place=str(keyset_path()), hint=hint)
+    return left
+
+
+def _day(text: str | None) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError as error:
+        raise NotInKeySet(f"--expires: {error}", hint="expected a day, as 2028-12-31") from error
+
+
+def _write(keys: KeySet) -> None:
+    path = keyset_path()
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("wb") as out:
+        out.write(read_keyset(keys.dumps(), str(path)).dumps())
+        os.fsync(out.fileno())
+    partial.replace(path)
+    show.say(f"wrote {path}, version {keys.version}: every bundle from now on carries it")

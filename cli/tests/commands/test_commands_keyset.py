@@ -1,0 +1,106 @@
+"""Years of a vendor and a site: a next key, a stolen one, an expired one. The site's files lie in another folder."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from deploybundle import pack, sources, trust
+from deploybundle.open import Head
+from deployctl.commands import verify
+from deployctl.commands.keyset import keyset_path
+
+KEYS = "xdg_config_home/deployctl"
+
+
+def test_there_is_no_set_until_a_key_is_added(deployctl, home):  # type: ignore[no-untyped-def]
+    said = deployctl("keyset", "show")
+    assert said.code == 1 and "there is no key set" in said.err
+
+
+@pytest.fixture
+def vendor(deployctl, home: Path):  # type: ignore[no-untyped-def]
+    """A vendor with a key in his set, and a site that trusts it."""
+    deployctl("keygen", "--no-passphrase")
+    assert deployctl("keyset", "add", home / KEYS / "signing.key.pub").code == 0
+    return deployctl
+
+
+def bundle(home: Path, version: str, key: Path, day: str = "2026-11-21") -> Path:
+    meta = {"schema": 1, "name": "shop", "version": version, "services": {}}
+    signed = datetime.fromisoformat(day).replace(tzinfo=UTC)
+    out = home / f"{version}.bundle.tar"
+    compose = home / "compose.yaml"
+    compose.write_text(f"# {version}\n")
+    pack.build(
+        out, meta=meta, images=[], source=sources.DockerImages(), files={"compose.yaml": compose}, wheels={}, tools={},
+        signer=trust.load_private(key, None), keyset={"keyset.json": keyset_path()}, clock=lambda: signed,
+    )  # fmt: skip
+    return out
+
+
+def used(path: Path) -> None:
+    verify.learn(verify.trusted(path))
+
+
+def test_a_next_key_is_trusted_once_a_bundle_by_the_current_one_said_so(vendor, home: Path) -> None:  # type: ignore[no-untyped-def]
+    vendor("keygen", "--no-passphrase", "--key", home / "next.key")
+    (home / KEYS / "trusted/next.pub").unlink()  # this site has not heard of it
+    assert vendor("keyset", "add", home / "next.key.pub", "--expires", "2031-12-31").code == 0
+    second = bundle(home, "2.0.0", home / "next.key")
+    with pytest.raises(trust.UnknownSigner):
+        verify.trusted(second)
+    used(bundle(home, "1.1.0", home / KEYS / "signing.key"))
+    assert verify.trusted(second).version == "2.0.0"
+
+
+def test_a_stolen_key_is_refused_also_for_what_it_signed_before(vendor, home: Path) -> None:  # type: ignore[no-untyped-def]
+    old = home / KEYS / "signing.key"
+    first = bundle(home, "1.0.0", old)
+    used(first)
+    vendor("keygen", "--no-passphrase", "--key", home / "next.key")
+    vendor("keyset", "add", home / "next.key.pub")
+    used(bundle(home, "1.1.0", old))
+    fingerprint = trust.PublicKey.load(home / KEYS / "signing.key.pub").fingerprint
+    assert vendor("keyset", "revoke", fingerprint, "--reason", "stolen").code == 0
+    used(bundle(home, "1.2.0", home / "next.key"))
+    with pytest.raises(trust.KeyRevoked, match="stolen"):
+        verify.trusted(first, admitted=lambda head: True)
+    with pytest.raises(trust.KeyRevoked):
+        verify.trusted(first, old.with_name("signing.key.pub"))
+    assert "stolen" in vendor("trust", "show").out
+
+
+def test_an_expired_key_still_opens_what_was_used_before(vendor, home: Path) -> None:  # type: ignore[no-untyped-def]
+    vendor("keyset", "add", home / KEYS / "signing.key.pub", "--expires", "2026-11-20")
+    first = bundle(home, "1.0.0", home / KEYS / "signing.key", "2026-11-19")
+    head = verify.peek(first)
+    used_before: list[Head] = [head]
+    verify.learn(verify.trusted(first, admitted=lambda head: head in used_before))
+    with pytest.raises(trust.KeyExpired):
+        verify.trusted(bundle(home, "1.0.1", home / KEYS / "signing.key"), admitted=lambda head: head in used_before)
+    assert verify.trusted(first, admitted=lambda head: head in used_before).version == "1.0.0"
+
+
+def test_a_bundle_is_not_made_with_a_key_outside_its_set(vendor, home: Path) -> None:  # type: ignore[no-untyped-def]
+    trust.generate(home / "other.key", None)
+    with pytest.raises(pack.CannotBundle, match="not in the key set"):
+        pack.make(home, home, trust.load_private(home / "other.key", None), None, keyset=keyset_path())  # type: ignore[arg-type]
+
+
+def test_the_last_key_cannot_be_retired_and_an_unknown_one_neither(vendor, home: Path) -> None:  # type: ignore[no-untyped-def]
+    fingerprint = trust.PublicKey.load(home / KEYS / "signing.key.pub").fingerprint
+    assert "no key would be left" in vendor("keyset", "retire", fingerprint).err
+    assert "has no key" in vendor("keyset", "revoke", "SHA256:x", "--reason", "y").err
+
+
+def test_a_site_revokes_by_itself_once_it_is_sure(vendor, home: Path) -> None:  # type: ignore[no-untyped-def]
+    first = bundle(home, "1.0.0", home / KEYS / "signing.key")
+    fingerprint = verify.peek(first).vendor.fingerprint
+    assert vendor("trust", "revoke", fingerprint).code == 1
+    assert vendor("trust", "revoke", "signing", "--yes").code == 1
+    assert vendor("trust", "revoke", fingerprint, "--yes", "--reason", "by telephone").code == 0
+    with pytest.raises(trust.KeyRevoked, match="by telephone"):
+        verify.trusted(first)
