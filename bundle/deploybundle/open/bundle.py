@@ -87,6 +87,7 @@ class Head:
     """What a bundle says of itself before anything of it was checked: good for finding it in a list, for nothing else."""
 
     index_digest: str
+    name: str
     vendor: trust.PublicKey
 
 
@@ -102,7 +103,8 @@ def peek(path: Path) -> Head:
         key = trust.PublicKey.parse(data["deployctl/vendor.pub"])
     except ValueError as error:
         raise trust.BadSignature(f"deployctl/vendor.pub: {error}", place=str(path), hint=AGAIN) from error
-    return Head(f"sha256:{hashlib.sha256(data['index.json']).hexdigest()}", key)
+    named = str(parse_index(data["index.json"], f"{path}: index.json")["annotations"].get(media.NAME, ""))
+    return Head(f"sha256:{hashlib.sha256(data['index.json']).hexdigest()}", named.partition(" ")[0], key)
 
 
 def open_bundle(path: Path, keys: Sequence[trust.PublicKey] | None) -> Bundle:

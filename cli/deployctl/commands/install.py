@@ -8,12 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
+from deploybundle.store import Store
 from deployctl.apply import Event, Outcome, Prepared, ask_facts, install, ready
 from deployctl.commands import show
 from deployctl.commands.options import INVENTORIES, Bundle, Client, Inventories, Json, PasswordFile
 from deployctl.commands.plan import describe, prepared_of
 from deployctl.commands.proof import as_data, flows_of, health, show_flows, show_health, verdict
-from deployctl.commands.verify import Key
+from deployctl.commands.verify import Key, learn
 
 NAME = "install"
 QUIET = ("Read the plan", "Hosts with something to do", "Validating arguments")
@@ -33,6 +34,8 @@ def command(
     clock = Clock()
     prepared = clock.time("verify, ask, plan", lambda: prepared_of(client, bundle, inventories, key, vault_password_file))
     ready(prepared)
+    learn(prepared.bundle)
+    Store(prepared.site.state).admit(prepared.bundle)
     show.say(describe(prepared.plan))
     with show.progress("sending images") as step:
         outcome = clock.time("apply", lambda: install(prepared, Teller(step, prepared.plan.size)))

@@ -9,12 +9,14 @@ from typing import Annotated
 
 import typer
 
+from deploybundle.open import Head
 from deploybundle.store import Store
-from deployctl.apply import Prepared, prepare, ready, stage
+from deployctl.apply import Prepared, ask_facts, prepare, ready, stage
 from deployctl.commands import show
 from deployctl.commands.options import INVENTORIES, Bundle, Client, Inventories, Json, PasswordFile, site_of, vault_of
 from deployctl.commands.verify import Key, verified
 from deployctl.plan import HostPlan, Plan
+from deployctl.site import Site
 
 NAME = "plan"
 
@@ -40,12 +42,19 @@ def command(
 
 
 def prepared_of(client: str, bundle: Path | None, inventories: Path, key: Path | None, password: Path | None) -> Prepared:
-    """Everything that is known before anything changes. The bundle is remembered for the next time."""
+    """Everything that is known before anything changes."""
     site = site_of(client, inventories)
     store = Store(site.state)
-    opened = verified(bundle or store.newest(), key)
-    store.admit(opened)
+    opened = verified(bundle or store.newest(), key, lambda head: _used(site, store, head))
     return prepare(site, opened, vault_of(site, password))
+
+
+def _used(site: Site, store: Store, head: Head) -> bool:
+    """Whether a bundle was admitted here before: by this deploy node's list, or, where that is lost, by a host's record."""
+    if head.index_digest in {held.index_digest for held in store.list()}:
+        return True
+    facts, _ = ask_facts(site, site.targets, head.name)
+    return any(head.index_digest in (about["record"] or {}).get("admitted", []) for about in facts.values())
 
 
 def describe(plan: Plan) -> str:

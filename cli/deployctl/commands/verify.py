@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from deploybundle.open import Bundle, Head, open_bundle, peek, verify_blobs
-from deploybundle.trust import PublicKey, UnknownSigner, load_trust, save_trust, trusted_folder
+from deploybundle.trust import KeyExpired, PublicKey, Trust, UnknownSigner, load_trust, save_trust, trusted_folder
 from deployctl.commands import show
 from deployctl.commands.options import BundleFile
 
@@ -58,12 +58,19 @@ def trusted(path: Path, key: Path | None = None, admitted: Admitted = never) -> 
         trust.judge(_signer(opened), now, admitted=True, place=str(path))
         return opened
     head = peek(path)
-    before = admitted(head)
-    if not trust.vendors and not before:
+    try:
+        _judged(trust, head, path, now)
+    except (UnknownSigner, KeyExpired):
+        if not admitted(head):
+            raise
+    return open_bundle(path, [head.vendor])
+
+
+def _judged(trust: Trust, head: Head, path: Path, now: datetime) -> None:
+    if not trust.vendors and head.vendor.fingerprint not in trust.revoked:
         hint = "after comparing the vendor's fingerprint: deployctl trust add VENDOR.pub"
         raise UnknownSigner("no vendor is trusted on this machine yet", place=str(trusted_folder()), hint=hint)
-    trust.judge(head.vendor, now, admitted=before, place=str(path))
-    return open_bundle(path, [head.vendor])
+    trust.judge(head.vendor, now, admitted=False, place=str(path))
 
 
 def _signer(bundle: Bundle) -> PublicKey:
