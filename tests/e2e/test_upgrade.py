@@ -20,12 +20,12 @@ and run = (select id from runs order by started desc limit 1)"""
 class Step:
     """What was there before a step, what it said, and what is there after."""
 
-    def __init__(self, place: Place, bundle: str) -> None:
+    def __init__(self, place: Place, bundle: str, *words: str) -> None:
         self.place, self.before = place, place.containers()
         planned = place.deploy(f"deployctl plan --client {place.client} {VAULT} --json {USB}/{bundle}")
         self.planned: dict[str, Any] = json.loads(planned.stdout)
         self.moved = place.containers() != self.before
-        self.report = place.installed(bundle)
+        self.report = place.installed(bundle, *words)
         self.after = place.containers()
 
     @property
@@ -56,8 +56,8 @@ def upgrade(acme: Place, job: str) -> Step:
 
 @pytest.fixture(scope="module")
 def way_back(upgrade: Step) -> Step:
-    """1.0.0 again."""
-    return Step(upgrade.place, OLD)
+    """1.0.0 again, on purpose."""
+    return Step(upgrade.place, OLD, "--older")
 
 
 def test_the_plan_changes_nothing_and_tells_the_bytes_that_are_sent(upgrade: Step) -> None:
@@ -96,6 +96,14 @@ def test_the_record_says_what_is_there_and_what_was(upgrade: Step) -> None:
 def test_again_there_is_nothing_to_do(upgrade: Step) -> None:
     again = Step(upgrade.place, NEW)
     assert (again.report["changed"], again.report["bytes"], again.remade) == ([], 0, set())
+
+
+def test_an_older_release_is_refused_unless_somebody_says_that_it_is_meant(upgrade: Step) -> None:
+    refused = upgrade.place.install(OLD, check=False)
+    assert refused.returncode == 1
+    assert "collector 1.1.0 is installed, newer than 1.0.0 of the bundle" in refused.stderr
+    assert "--older" in refused.stderr
+    assert upgrade.place.containers() == upgrade.after
 
 
 def test_the_way_back_needs_no_bytes(way_back: Step) -> None:

@@ -27,7 +27,7 @@ def blobs_of(vendor: Vendor) -> dict[str, bytes]:
 def test_the_same_input_makes_the_same_index_and_blobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = make_vendor(tmp_path / "one")
     first = one.build()
-    old = os.umask(0o077)
+    old, spoken = os.umask(0o077), locale.setlocale(locale.LC_ALL)
     try:
         other = make_vendor(tmp_path / "another")
         monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(5))
@@ -36,6 +36,7 @@ def test_the_same_input_makes_the_same_index_and_blobs(tmp_path: Path, monkeypat
         second = other.build("else.tar", clock=lambda: datetime(2030, 1, 1, tzinfo=UTC))
     finally:
         os.umask(old)
+        locale.setlocale(locale.LC_ALL, spoken)
     assert first.index_digest == second.index_digest
     assert one.open().signed_by != other.open("else.tar").signed_by
     assert list(one.open().blobs) == list(other.open("else.tar").blobs)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from deploybundle.errors import InputError
 from deploybundle.store import Store
 from deployctl.apply import Event, Outcome, Prepared, ask_facts, install, ready
 from deployctl.commands import show
@@ -15,15 +16,26 @@ from deployctl.commands.options import INVENTORIES, Bundle, Client, Inventories,
 from deployctl.commands.plan import describe, prepared_of
 from deployctl.commands.proof import as_data, flows_of, health, show_flows, show_health, verdict
 from deployctl.commands.verify import Key, learn
+from deployctl.plan import older
 
 NAME = "install"
 QUIET = ("Read the plan", "Hosts with something to do", "Validating arguments")
+
+
+class OlderRelease(InputError):
+    """The bundle holds an older release than the one installed, and nobody said that this is meant.
+
+    Give --older to go back; data that a newer release migrated may not fit an older one.
+    """
+
+    code = "older-release"
 
 
 def command(
     client: Client, bundle: Bundle = None, inventories: Inventories = INVENTORIES, key: Key = None,
     vault_password_file: PasswordFile = None, as_json: Json = False,
     flows: Annotated[bool, typer.Option(help="Try every flow, and every connection that is none.")] = True,
+    back: Annotated[bool, typer.Option("--older", help="Yes, go back to an older release than the one installed.")] = False,
 ) -> None:  # fmt: skip
     """Verify the bundle, check the hosts, show the plan, apply it, and prove health and isolation.
 
@@ -34,6 +46,8 @@ def command(
     clock = Clock()
     prepared = clock.time("verify, ask, plan", lambda: prepared_of(client, bundle, inventories, key, vault_password_file))
     ready(prepared)
+    if not back:
+        refuse_older(prepared)
     learn(prepared.bundle)
     Store(prepared.site.state).admit(prepared.bundle)
     show.say(describe(prepared.plan))
@@ -43,6 +57,15 @@ def command(
     if not as_json:
         _summary(prepared, outcome, clock)
     raise typer.Exit(code)
+
+
+def refuse_older(prepared: Prepared) -> None:
+    """An old release with known holes is validly signed for ever: going back is for the operator to say."""
+    for name, facts in prepared.facts.items():
+        installed = str(((facts["record"] or {}).get("release") or {}).get("version", ""))
+        if installed and older(prepared.plan.version, installed):
+            what = f"{prepared.plan.project} {installed} is installed, newer than {prepared.plan.version} of the bundle"
+            raise OlderRelease(what, place=name, hint="to go back on purpose: --older")
 
 
 def _prove(prepared: Prepared, outcome: Outcome, as_json: bool, flows: bool) -> int:

@@ -3,5 +3,6 @@
 from deployctl.plan.model import EDITED, HostPlan, ImageStep, Plan
 from deployctl.plan.plan import plan
 from deployctl.plan.record import SCHEMA, record
+from deployctl.plan.version import older
 
-__all__ = ["EDITED", "SCHEMA", "HostPlan", "ImageStep", "Plan", "plan", "record"]
+__all__ = ["EDITED", "SCHEMA", "HostPlan", "ImageStep", "Plan", "older", "plan", "record"]

@@ -43,7 +43,7 @@ def test_nobody_raises_a_group_instead_of_an_error_of_its_own() -> None:
     found = [
         f"{path.relative_to(TOP)}:{node.lineno}"
         for path in sources()
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in GROUPS
     ]
     assert found == []
@@ -54,7 +54,7 @@ def test_explain_says_what_the_page_says(deployctl: Deployctl) -> None:
     assert said.code == Exit.DONE
     assert "Another key than the pinned one" in said.out and "trust hosts --replace" in said.out
     assert deployctl("explain", "[host-key-changed]").out == said.out
-    page = (TOP / "docs" / "reference" / "errors.md").read_text()
+    page = (TOP / "docs" / "reference" / "errors.md").read_text(encoding="utf-8")
     known = json.loads(deployctl("explain", "--json").out)
     assert [one["code"] for one in known] == sorted(CODES)
     assert not [one for one in known if one["what_to_do"] not in page]
