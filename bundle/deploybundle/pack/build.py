@@ -57,8 +57,8 @@ def build(
     """Write a signed bundle to `out`, whole or not at all.
 
     `files` and `tools` are files by name, `wheels` by Python ("3.11"), `packages` a repository for each target
-    ("debian-13"), `keyset` the vendor's keyset.json. What one of `known` has is copied from there; if all layers and configs are, `source` is not asked.
-    `progress(done, total)` counts raw bytes out of the engine.
+    ("debian-13"), `keyset` the vendor's keyset.json. What one of `known` has is copied from there; if all layers and
+    configs are, `source` is not asked. `progress(done, total)` counts raw bytes out of the engine.
     The same input makes the same index and blobs; only the signatures and their time differ.
     """
     named: dict[str, Members] = {f"wheels-{python}": {path.name: path for path in paths} for python, paths in wheels.items()}
