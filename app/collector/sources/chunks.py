@@ -61,10 +61,11 @@ def byte_lines(chunks: Iterable[bytes], longest: int) -> Iterator[list[bytes]]:
     rest, before = b"", 0
     for chunk in chunks:
         *lines, rest = (rest + chunk).split(b"\n")
+        sizes = [*map(len, lines), len(rest)]
+        if max(sizes) > longest:
+            raise too_long(before + 1 + next(index for index, size in enumerate(sizes) if size > longest), longest)
         yield lines
         before += len(lines)
-        if len(rest) > longest:
-            raise too_long(before + 1, longest)
     yield [rest]
 
 

@@ -87,6 +87,9 @@ class Scan:
         item = f", item {self.item}" if self.item else ""
         return SourceError(f"line {line}{item}: {message}")
 
+    def too_long(self) -> SourceError:
+        return self.error(f"a value has more than the {self.longest} bytes that are permitted")
+
     def more(self) -> bool:
         """Read as much again as is waiting, so that a long value is not searched too often. False at the end."""
         self.line += self.buffer.count(b"\n", 0, self.at)
@@ -94,7 +97,7 @@ class Scan:
         wanted = have = len(parts[0])
         self.buffer, self.at = parts[0], 0
         if wanted > self.longest:
-            raise self.error(f"a value has more than the {self.longest} bytes that are permitted")
+            raise self.too_long()
         while have <= 2 * wanted and (chunk := next(self.chunks, b"")):
             parts.append(chunk)
             have += len(chunk)
@@ -135,7 +138,7 @@ class Scan:
         end = self.at
         for _ in range(self.braces):
             end = self.buffer.find(b"}", end) + 1
-            if not end:
+            if not end or end - self.at > self.longest:
                 return b""
         text = self.buffer[self.at : end]
         return text if is_object(text) else b""
@@ -151,6 +154,8 @@ class Scan:
             if not self.more():
                 raise self.error("the document is cut off")
         text = self.buffer[self.at : end]
+        if len(text) > self.longest:
+            raise self.too_long()
         try:
             orjson.loads(text)
         except ValueError as error:

@@ -4,24 +4,22 @@ import csv
 import os
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import aclosing
-from functools import partial
 from pathlib import PurePosixPath
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from collector.sources import BATCH_CHARACTERS, BATCH_ROWS, Batch, Context, SourceError
-from collector.sources.chunks import CHUNK, GZIP, byte_lines, limited, text_lines, unpacked
-from collector.sources.elements import elements
+from collector.sources import Batch, Context, SourceError
+from collector.sources.chunks import CHUNK, GZIP, limited, text_lines, unpacked
+from collector.sources.formats import JsonPath, json_batches, json_path, line_batches
 from collector.sources.opening import open_below, plain_path
-from collector.sources.records import passed, refuse_nul
+from collector.sources.records import within
 from collector.sources.tables import Dialect, Table
 from collector.sources.threads import from_thread
 
 FORMATS = {".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 Encoding = Literal["utf-8", "utf-16", "iso-8859-1", "iso-8859-15", "windows-1250", "windows-1252"]
 Character = Annotated[str, Field(min_length=1, max_length=1, pattern=r"^[^\r\n\x00]$")]
-JsonPath = Annotated[str, Field(max_length=500, pattern=r"^([^.]+(\.[^.]+)*)?$", examples=["", "data.items"])]
 
 
 class CsvOptions(BaseModel):
@@ -80,14 +78,9 @@ def ending(path: str) -> str:
     return PurePosixPath(path.lower().removesuffix(".gz")).suffix
 
 
-def json_path(text: str) -> tuple[str, ...]:
-    return tuple(text.split(".")) if text else ()
-
-
 async def collect(config: Config, context: Context) -> AsyncGenerator[Batch, None]:
-    async with aclosing(from_thread(read(config, context))) as batches:
+    async with aclosing(within(from_thread(read(config, context)), context)) as batches:
         async for batch in batches:
-            context.check()
             yield batch
 
 
@@ -139,40 +132,3 @@ def chunks_of(fd: int, context: Context) -> Iterator[bytes]:
 def csv_batches(chunks: Iterable[bytes], options: CsvOptions, longest: int) -> Iterator[Batch]:
     lines = text_lines(chunks, options.codec(), longest)
     return Table(lines, longest, options.dialect()).batches(options.columns)
-
-
-def line_batches(chunks: Iterable[bytes], longest: int) -> Iterator[Batch]:
-    before = 0
-    for lines in byte_lines(without_mark(chunks), longest):
-        for start in range(0, len(lines), BATCH_ROWS):
-            yield from full_lines(lines[start : start + BATCH_ROWS], before + start + 1)
-        before += len(lines)
-
-
-def full_lines(lines: list[bytes], first: int) -> Iterator[Batch]:
-    numbered = [(number, line) for number, line in enumerate(lines, first) if line.strip()]
-    if numbered:
-        yield passed([line for _, line in numbered], lambda index: f"line {numbered[index][0]}")
-
-
-def without_mark(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    first = True
-    for chunk in chunks:
-        yield chunk.removeprefix(b"\xef\xbb\xbf") if first else chunk
-        first = False
-
-
-def json_batches(chunks: Iterable[bytes], path: tuple[str, ...], longest: int) -> Iterator[Batch]:
-    first, batch, size = 1, list[bytes](), 0
-    for text in elements(chunks, path, longest):
-        batch.append(text)
-        size += len(text)
-        if len(batch) >= BATCH_ROWS or size >= BATCH_CHARACTERS:
-            yield refuse_nul(batch, partial(item, first))
-            first, batch, size = first + len(batch), [], 0
-    if batch:
-        yield refuse_nul(batch, partial(item, first))
-
-
-def item(first: int, index: int) -> str:
-    return f"item {first + index}"

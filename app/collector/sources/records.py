@@ -4,12 +4,13 @@ What PostgreSQL's jsonb cannot hold is refused here: the character NUL, lone sur
 JSON passes unchanged, so that no digit of a number is lost.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from typing import Any
 
 import orjson
 
-from collector.sources import Batch, SourceError
+from collector.sources import Batch, Context, SourceError
 
 Place = Callable[[int], str]
 """What the record of this index within the batch is called in an error."""
@@ -61,3 +62,15 @@ def refuse_nul(lines: list[bytes], place: Place) -> Batch:
             if b"\\u0000" in line.replace(b"\\\\", b""):
                 raise SourceError(f"{place(index)}: holds the character NUL")
     return joined.decode().split("\n") if lines else []
+
+
+async def within(batches: AsyncGenerator[Batch, None], context: Context) -> AsyncGenerator[Batch, None]:
+    """The same, until the job is cancelled; SourceError once there are more rows than permitted."""
+    count = 0
+    async with aclosing(batches):
+        async for batch in batches:
+            context.check()
+            count += len(batch)
+            if count > context.settings.max_rows:
+                raise SourceError(f"has more than the {context.settings.max_rows} rows that are permitted")
+            yield batch
