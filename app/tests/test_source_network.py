@@ -126,7 +126,8 @@ def test_a_permitted_name_may_lie_at_private_addresses_and_nowhere_else() -> Non
 
 @pytest.mark.parametrize(
     "host",
-    ["localhost", "127.1", "2130706433", "0x7f000001", "0177.0.0.1", "127.0.0.1.", "[::1]", "[::ffff:127.0.0.1]", "[::]", "0", "0.0.0.0",
+    ["localhost", "127.1", "2130706433", "0x7f000001", "0177.0.0.1", "127.0.0.1.",
+     "[::1]", "[::ffff:127.0.0.1]", "[::]", "0", "0.0.0.0",
      "①②⑦.⓪.⓪.①", "127。0。0。1", "[::ffff:7f00:1]"],
 )  # fmt: skip
 async def test_no_spelling_of_loopback_reaches_a_server(host: str) -> None:
