@@ -16,7 +16,7 @@ class DeployctlError(Exception):
     """Something that a person must know.
 
     `code` is stable; `place` says where (file, key, line, host); `hint` what to do; `problems` are the errors that this one
-    gathers, each with a code of its own.
+    gathers, each with a code of its own; `log` is the file that has the whole story, where there is one.
     """
 
     code: ClassVar[str] = "error"
@@ -26,6 +26,7 @@ class DeployctlError(Exception):
         super().__init__(message)
         self.message, self.place, self.hint = message, place, hint
         self.problems: tuple[DeployctlError, ...] = tuple(problems)
+        self.log = ""
 
     def __str__(self) -> str:
         return "\n".join([self.line, *(f"  {one}" for one in self.problems)])
@@ -142,6 +143,7 @@ def as_data(problem: DeployctlError) -> dict[str, Any]:
     """An error for a script."""
     found: dict[str, Any] = {"code": problem.code, "exit_code": problem.exit_code}
     found |= {"place": problem.place, "message": problem.message, "hint": problem.hint}
+    found |= {"log": problem.log} if problem.log else {}
     return found | ({"problems": [as_data(one) for one in problem.problems]} if problem.problems else {})
 
 

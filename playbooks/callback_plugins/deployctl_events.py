@@ -82,4 +82,12 @@ def _message(result: dict[str, Any]) -> str:
     if items:
         return "\n".join(_message(item) for item in items)
     said = [line for stream in ("stdout", "stderr") for line in str(result.get(stream) or "").strip().splitlines()]
-    return "\n".join([str(result.get("msg") or "failed"), *said[-LINES:]])
+    return "\n".join([_what(result), *said[-LINES:]])
+
+
+def _what(result: dict[str, Any]) -> str:
+    """Ansible says `non-zero return code` of a command; a person wants to know which, and how it ended."""
+    command = result.get("cmd")
+    if command and result.get("rc"):
+        return "`{}` ended with {}".format(command if isinstance(command, str) else " ".join(command), result["rc"])
+    return str(result.get("msg") or "failed").removeprefix("Task failed: ").removeprefix("Action failed: ")

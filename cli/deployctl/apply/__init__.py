@@ -1,15 +1,18 @@
 """Apply: from a bundle to a plan, the journal, the lock on the hosts, and the run of Ansible."""
 
 from deployctl.apply.archive import write_archive
-from deployctl.apply.install import NotHealthy, SiteMoved, StepFailed, install, ready
+from deployctl.apply.failures import NotHealthy, StepFailed
+from deployctl.apply.install import SiteMoved, install, ready
 from deployctl.apply.journal import Journal, Run
 from deployctl.apply.lease import Lease, hold
+from deployctl.apply.log import RunLog, log_of
 from deployctl.apply.prepare import Prepared, ask_facts, prepare, read_at_site, read_bundle
 from deployctl.apply.run import Event, Failure, Outcome, run_playbook
-from deployctl.apply.stage import stage, work_folder
+from deployctl.apply.stage import stage
+from deployctl.apply.work import work_folder
 
 __all__ = [
-    "Event", "Failure", "Journal", "Lease", "NotHealthy", "Outcome", "Prepared", "Run", "SiteMoved", "StepFailed", "ask_facts",
-    "hold", "install", "prepare", "read_at_site", "read_bundle", "ready", "run_playbook", "stage", "work_folder",
-    "write_archive",
+    "Event", "Failure", "Journal", "Lease", "NotHealthy", "Outcome", "Prepared", "Run", "RunLog", "SiteMoved", "StepFailed",
+    "ask_facts", "hold", "install", "log_of", "prepare", "read_at_site", "read_bundle", "ready", "run_playbook", "stage",
+    "work_folder", "write_archive",
 ]  # fmt: skip

@@ -7,13 +7,14 @@ import importlib.resources
 import json
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
+from deployctl.apply.log import RunLog
+from deployctl.apply.work import work_folder
 from deployctl.hosts.events import EVENTS
 from deployctl.hosts.ssh import control_folder
 from deployctl.site import Site, ansible_environment, ansible_program, inventory_view
@@ -26,12 +27,13 @@ PATIENCE = 10.0
 
 @dataclass(frozen=True)
 class Failure:
-    """A task that failed on a host. `what` is failed or unreachable."""
+    """A task that failed on a host. `what` is failed or unreachable; `code` is what a plugin of ours calls it, if it does."""
 
     host: str
     task: str
     what: str
     message: str
+    code: str = ""
 
 
 @dataclass
@@ -44,7 +46,6 @@ class Outcome:
     unhealthy: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     bytes: dict[str, int] = field(default_factory=dict)
     phases: dict[str, float] = field(default_factory=dict)
-    log: Path = Path()
 
     @property
     def ok(self) -> bool:
@@ -54,23 +55,24 @@ class Outcome:
 
 def run_playbook(
     playbook: str, site: Site, plan_file: Path, events: Callable[[Event], None], *,
-    run: str, env: Mapping[str, str] | None = None, watch: Callable[[], None] = lambda: None,
+    log: RunLog, env: Mapping[str, str] | None = None, watch: Callable[[], None] = lambda: None,
     arguments: tuple[str, ...] = (),
 ) -> Outcome:  # fmt: skip
     """Run one of our playbooks ("install") with a plan, and report its events as they come.
 
     `watch` is called all the time; what it raises (a lost lease) ends the run, as Ctrl-C does: Ansible is told, then
-    waited for, and the exception goes on. The log is <state>/log/<run>.log.
+    waited for, and the exception goes on.
     """
-    with tempfile.TemporaryDirectory(prefix="deployctl-run-") as folder:
-        work = Path(folder)
+    outcome = Outcome()
+    with work_folder() as work:
         command = _command(playbook, site, plan_file, work)
-        outcome = Outcome(log=_log_file(site, run))
-        (work / "events").touch(mode=0o600)
-        with outcome.log.open("a") as log, (work / "events").open() as pipe:
-            process = _start([*command, *arguments], _environment(work, env or {}), log)
-            with _stopped_at_the_end(process):
-                _follow(process, pipe, watch, _Counting(outcome, events))
+        for name in ("events", "said"):
+            (work / name).touch(mode=0o600)
+        with (work / "said").open("a") as out, _Lines(work / "events") as told, _Lines(work / "said") as said:
+            process = _start([*command, *arguments], _environment(work, env or {}), out)
+            with _stopped_at_the_end(process), _copied(said, log):
+                counting = _Counting(outcome, events)
+                _follow(process, lambda: [*map(counting, map(json.loads, told.new())), *map(log.write, said.new())], watch)
         outcome.code = process.returncode
     return outcome
 
@@ -102,13 +104,6 @@ def _environment(work: Path, more: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _log_file(site: Site, run: str) -> Path:
-    path = site.state / "log" / f"{run}.log"
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.touch(mode=0o600)
-    return path
-
-
 def _start(command: list[str], env: dict[str, str], log: TextIO) -> subprocess.Popen[bytes]:
     """In a session of its own: the terminal's Ctrl-C reaches us alone, and we decide in which order things end.
 
@@ -138,13 +133,39 @@ def _stopped_at_the_end(process: subprocess.Popen[bytes]) -> Iterator[None]:
                 process.wait(PATIENCE)
 
 
-def _follow(process: subprocess.Popen[bytes], pipe: TextIO, watch: Callable[[], None], report: Callable[[Event], None]) -> None:
-    rest, over = "", False
+class _Lines:
+    """The lines of a file that another process writes, as they come. A pipe would stay open as long as ssh's master lives."""
+
+    def __init__(self, path: Path) -> None:
+        self.file, self.rest = path.open(encoding="utf-8", errors="replace"), ""
+
+    def __enter__(self) -> _Lines:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.file.close()
+
+    def new(self) -> list[str]:
+        """The lines that were ended since the last time."""
+        *lines, self.rest = (self.rest + self.file.read()).split("\n")
+        return lines
+
+
+@contextlib.contextmanager
+def _copied(said: _Lines, log: RunLog) -> Iterator[None]:
+    """What Ansible said at last is in the log, too, also where the run was broken off."""
+    try:
+        yield
+    finally:
+        for line in [*said.new(), said.rest]:
+            log.write(line)
+
+
+def _follow(process: subprocess.Popen[bytes], report: Callable[[], object], watch: Callable[[], None]) -> None:
+    over = False
     while not over:
         over = process.poll() is not None  # asked before the read, so that nothing written before the end is missed
-        *lines, rest = (rest + pipe.read()).split("\n")
-        for line in lines:
-            report(json.loads(line))
+        report()
         watch()
         if not over:
             time.sleep(TICK)
@@ -185,6 +206,7 @@ class _Counting:
         self.outcome.bytes[host] = sum(sent for (name, _), sent in self.sent.items() if name == host)
 
     def _failed(self, event: Event) -> None:
-        self.outcome.failures.append(Failure(event["host"], event["task"], event["event"], event["message"]))
+        code = (event.get("data") or {}).get("error", "")
+        self.outcome.failures.append(Failure(event["host"], event["task"], event["event"], event["message"], code))
 
     _unreachable = _failed

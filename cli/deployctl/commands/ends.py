@@ -56,6 +56,12 @@ class Unexpected(InternalBug):
 
 def ending(error: BaseException) -> DeployctlError:
     """Any exception as an error that a person can read."""
+    problem = _ending(error)
+    problem.log = problem.log or getattr(error, "log", "")
+    return problem
+
+
+def _ending(error: BaseException) -> DeployctlError:
     if isinstance(error, DeployctlError):
         return error
     if isinstance(error, KeyboardInterrupt):

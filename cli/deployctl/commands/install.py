@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -10,7 +11,7 @@ import typer
 
 from deploybundle.errors import InputError
 from deploybundle.store import Store
-from deployctl.apply import Event, Outcome, Prepared, ask_facts, install, ready
+from deployctl.apply import Event, Outcome, Prepared, ask_facts, install, log_of, ready
 from deployctl.commands import show
 from deployctl.commands.options import INVENTORIES, Bundle, Client, Inventories, Json, PasswordFile
 from deployctl.commands.plan import describe, prepared_of
@@ -50,12 +51,16 @@ def command(
         refuse_older(prepared)
     learn(prepared.bundle)
     Store(prepared.site.state).admit(prepared.bundle)
-    show.say(describe(prepared.plan))
-    with show.progress("sending images") as step:
-        outcome = clock.time("apply", lambda: install(prepared, Teller(step, prepared.plan.size)))
-    code = clock.time("prove", lambda: _prove(prepared, outcome, as_json, flows))
-    if not as_json:
-        _summary(prepared, outcome, clock)
+    with contextlib.ExitStack() as stack:
+        log = log_of(prepared.site)
+        if prepared.plan.changed:
+            stack.enter_context(show.noted(log.path, log.write))
+        show.say(describe(prepared.plan))
+        with show.progress("sending images") as step:
+            outcome = clock.time("apply", lambda: install(prepared, Teller(step, prepared.plan.size), log))
+        code = clock.time("prove", lambda: _prove(prepared, outcome, as_json, flows))
+        if not as_json:
+            _summary(prepared, outcome, clock)
     raise typer.Exit(code)
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -18,14 +20,40 @@ Step = Callable[[int, int], None]
 """A progress callback: what is done, and the whole; in bytes."""
 
 
+_notes: list[Callable[[str], None]] = []
+
+
+@contextmanager
+def noted(log: Path, write: Callable[[str], None]) -> Iterator[None]:
+    """What is said meanwhile goes to a run's log, too, and so does what breaks it off; its name is said first."""
+    _notes.append(write)
+    try:
+        say(f"log: {log}")
+        yield
+    except BaseException as error:
+        write("".join(traceback.format_exception(error)).rstrip())
+        error.log = str(log)  # type: ignore[attr-defined]  # for whoever shows it, whatever class it is of
+        raise
+    finally:
+        _notes.remove(write)
+
+
+def _note(text: str) -> None:
+    for write in _notes:
+        with suppress(OSError):
+            write(text)
+
+
 def say(text: str = "") -> None:
     """Talk, for a person. Where nobody listens any more (a terminal that was closed), work goes on."""
+    _note(text)
     with suppress(OSError):
         print(text, file=sys.stderr, flush=True)
 
 
 def out(text: str) -> None:
     """Data, for a person or a pipe."""
+    _note(text)
     print(text, flush=True)
 
 
@@ -37,6 +65,8 @@ def data(value: Any) -> None:
 def error(problem: DeployctlError, *, as_json: bool = False) -> None:
     """What went wrong, where, and the way out; a line ends with the code that `deployctl explain` knows."""
     say("\n".join(_told(problem, "deployctl: ")))
+    if problem.log:
+        say(f"  the whole log: {problem.log}")
     if as_json:
         data({"error": problem_data(problem)})
 

@@ -69,7 +69,8 @@ def the_bundle(path: Path, index: str) -> Bundle:
         return open_bundle(path, load_trust().keys)
     bundle = open_bundle(path, None)
     if bundle.index_digest != index:
-        raise AnsibleActionFail(f"{path}: the plan was made from index {index}, this bundle has {bundle.index_digest}")
+        words = f"{path}: the plan was made from index {index}, this bundle has {bundle.index_digest}"
+        raise AnsibleActionFail(words, result={"deployctl": {"error": "bundle-replaced"}})
     return bundle
 
 
@@ -88,7 +89,8 @@ def load(bundle: Bundle, item: dict[str, Any], encoding: str, host: str, command
     found = out.decode().strip()
     if process.returncode == SSH_FAILED:
         words = said.decode("utf-8", "replace").strip() or "no answer any more"
-        raise AnsibleActionFail(f"{item['tag']}: the connection broke off: {words}; is the machine on?")
+        words = f"{item['tag']}: the connection broke off: {words}; is the machine on?"
+        raise AnsibleActionFail(words, result={"deployctl": {"error": "host-lost"}})
     if process.returncode != 0 or found not in loaded_ids(image):
         words = said.decode("utf-8", "replace").strip() or f"exit {process.returncode}"
         raise AnsibleActionFail(f"{item['tag']}: expected {image.config_digest}, got {found or 'no image'}: {words}")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.apply.stage import PREFIX, work_folder
+from deployctl.apply.work import PREFIX, work_folder
 
 
 def test_the_work_folder_is_private_and_gone_afterwards() -> None:
