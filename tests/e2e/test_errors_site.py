@@ -368,7 +368,16 @@ def test_ctrl_c_while_services_start_gives_the_lock_back_and_the_same_command_en
 def test_an_upgrade_whose_migration_fails_touches_no_container(shop: Shop) -> None:
     before = shop.place.containers()
     done = shop.install(STUCK)
-    complains(done, Exit.SITE, "app1: ", "Run the migrations", "the shelves do not fit", "to go back: ", "shop 1.0.0")
+    complains(
+        done,
+        Exit.UNHEALTHY,
+        "app1: ",
+        "Run the migrations",
+        "the shelves do not fit",
+        "[migration-failed]",
+        "to go back: ",
+        "shop 1.0.0",
+    )
     assert shop.place.containers() == before
     assert set(shop.records().values()) == {"1.0.0"}
 

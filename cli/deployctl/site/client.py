@@ -11,7 +11,9 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from deploybundle.errors import InputError, did_you_mean
+from deploybundle.errors import InputError, did_you_mean, gathered
+from deployctl.site.doubled import doubled
+from deployctl.site.words import SIZE, words
 
 
 def _as_text(value: Any) -> str:
@@ -24,6 +26,7 @@ def _as_text(value: Any) -> str:
 
 Scalar = Annotated[str, BeforeValidator(_as_text)]
 Names = Annotated[list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
+KEYS = "docs/reference/client.md has all keys"
 PortNumber = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -63,7 +66,7 @@ class External(Strict):
 class Resources(Strict):
     """Limits of one service's container, in the units of the Compose file."""
 
-    memory: str | None = Field(None, pattern=r"^[1-9][0-9]*[bkmg]?$", examples=["512m"])
+    memory: str | None = Field(None, pattern=SIZE, examples=["512m"])
     cpus: float | None = Field(None, gt=0, examples=[1.5])
 
 
@@ -125,14 +128,17 @@ def read_client(path: Path) -> ClientSettings:
     try:
         content = yaml.safe_load(text) or {}
         tree = yaml.compose(text, Loader=yaml.SafeLoader)
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that there is not
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date that there is not
         raise ClientInvalid(f"is not YAML: {_oneline(error)}", place=str(path)) from error
+    twice = [ClientInvalid(said, place=f"{path}:{line}", hint="leave one of them out") for line, said in doubled(text)]
+    if twice:
+        raise gathered(twice)
     if not isinstance(content, dict):
         raise ClientInvalid("expected keys and values at the top", place=str(path))
     try:
         settings = ClientSettings.model_validate(content)
     except ValidationError as error:
-        raise ClientInvalid("\n".join(_problems(error, path, tree)), hint="`deployctl client new` shows all keys") from None
+        raise gathered([*_problems(error, path, tree)]) from None
     return _with_big_pool(settings, path)
 
 
@@ -142,16 +148,16 @@ def _with_big_pool(settings: ClientSettings, path: Path) -> ClientSettings:
     return settings
 
 
-def _problems(error: ValidationError, path: Path, tree: yaml.Node | None) -> Iterator[str]:
+def _problems(error: ValidationError, path: Path, tree: yaml.Node | None) -> Iterator[ClientInvalid]:
     for problem in error.errors():
         keys = [key for key in problem["loc"] if not (isinstance(key, str) and key.endswith("]"))]
         place = f"{path}:{_line(tree, keys)}: {_dotted(keys)}"
         if problem["type"] == "extra_forbidden":
-            yield f"{place}: unknown key; {did_you_mean(str(keys[-1]), _known(keys[:-1]))}"
+            yield ClientInvalid("unknown key", place=place, hint=did_you_mean(str(keys[-1]), _known(keys[:-1])))
         elif problem["type"] == "missing":
-            yield f"{place}: missing"
+            yield ClientInvalid("missing", place=place, hint=KEYS)
         else:
-            yield f"{place}: {problem['msg'].removeprefix('Value error, ')}, got {problem['input']!r}"
+            yield ClientInvalid(words(problem), place=place, hint=KEYS)
 
 
 def _known(keys: list[Any]) -> list[str]:

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from deploybundle.errors import InputError, did_you_mean
+from deploybundle.errors import DeployctlError, InputError, did_you_mean, gathered
 from deployctl.site.ansible import ansible_environment, ansible_program
 from deployctl.site.client import ClientSettings, read_client
+from deployctl.site.inventory_checks import InventoryInvalid, check_files, check_names, check_segments
 from deployctl.site.model import Host, Site
 from deployctl.site.view import inventory_view
 
@@ -26,29 +27,37 @@ class NoSuchClient(InputError):
     code = "no-such-client"
 
 
-class InventoryInvalid(InputError):
-    """hosts.yml says something that cannot be meant.
-
-    Mend each place that is listed in hosts.yml. `ansible-inventory -i FOLDER --list` shows what Ansible makes of it.
-    """
-
-    code = "inventory-invalid"
-
-
 def load_site(folder: Path) -> Site:
     """Read the client's site from its inventory folder.
 
     Raises NoSuchClient, InventoryInvalid or ClientInvalid, each with every problem it found.
     """
     _must_exist(folder)
-    client = read_client(folder / "group_vars" / "all" / "client.yml")
-    listed = _ansible_inventory(folder)
-    hosts = dict(_hosts(listed, folder / "hosts.yml"))
-    if not hosts:
-        raise InventoryInvalid("names no host", place=str(folder / "hosts.yml"))
+    problems: list[DeployctlError] = [*check_files(folder)]
+    client = _settings(folder, problems)
+    try:
+        listed = _ansible_inventory(folder)
+    except InventoryInvalid as problem:
+        raise gathered([*problems, problem]) from None
+    place = folder / "hosts.yml"
+    problems += check_names(listed, place)
+    hosts = dict(_hosts(listed, place, problems))
+    if not hosts and not problems:
+        problems.append(InventoryInvalid("names no host", place=str(place)))
     site = Site(folder.name, folder, hosts, client)
-    _check_segments(site, client)
+    problems += check_segments(site, client)
+    if problems:
+        raise gathered(problems)
     return site
+
+
+def _settings(folder: Path, problems: list[DeployctlError]) -> ClientSettings:
+    """client.yml; what is wrong with it joins the other problems."""
+    try:
+        return read_client(folder / "group_vars" / "all" / "client.yml")
+    except InputError as problem:
+        problems.append(problem)
+        return ClientSettings()
 
 
 def _must_exist(folder: Path) -> None:
@@ -74,21 +83,18 @@ def _ansible_inventory(folder: Path) -> dict[str, Any]:
     return listed
 
 
-def _hosts(listed: dict[str, Any], place: Path) -> Iterator[tuple[str, Host]]:
+def _hosts(listed: dict[str, Any], place: Path, problems: list[DeployctlError]) -> Iterator[tuple[str, Host]]:
     variables = listed["_meta"]["hostvars"]
-    problems = []
     owners: dict[str, str] = {}
     for segment, name in _members(listed):
         known = variables.get(name, {})
-        address = str(known.get("ansible_host", name))
+        address, at = str(known.get("ansible_host", name)), f"{place}: {name}.ansible_host"
         if not _is_ipv4(address):
-            problems.append(f"{place}: {name}.ansible_host: expected an IPv4 address, got {address!r}")
+            problems.append(InventoryInvalid(f"expected an IPv4 address, got {address!r}", place=at))
             continue
         if owners.setdefault(address, name) != name:
-            problems.append(f"{place}: {name}.ansible_host: {address} is {owners[address]}'s already")
+            problems.append(InventoryInvalid(f"{address} is {owners[address]}'s already", place=at))
         yield name, Host(name, address, segment, known)
-    if problems:
-        raise InventoryInvalid("\n".join(problems))
 
 
 def _members(listed: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -107,10 +113,3 @@ def _is_ipv4(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _check_segments(site: Site, client: ClientSettings) -> None:
-    unknown = [name for name in client.segments if name not in site.segments]
-    if unknown:
-        place = f"{site.folder / 'group_vars/all/client.yml'}: segments.{unknown[0]}"
-        raise InventoryInvalid("no host stands in that segment", place=place, hint=did_you_mean(unknown[0], site.segments))

@@ -14,7 +14,7 @@ VAULT_HEADER = b"$ANSIBLE_VAULT;"
 
 def inventory_view(folder: Path, into: Path) -> Path:
     """Fill `into` with links to the inventory's files, encrypted ones and our own state left out; return it."""
-    for source in _files(folder):
+    for source in inventory_files(folder):
         link = into / source.relative_to(folder)
         link.parent.mkdir(parents=True, exist_ok=True)
         link.unlink(missing_ok=True)
@@ -28,11 +28,12 @@ def encrypted(path: Path) -> bool:
         return file.read(len(VAULT_HEADER)) == VAULT_HEADER
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def inventory_files(folder: Path) -> Iterator[Path]:
+    """The inventory's own files, without encrypted ones, our state and what we pin."""
     for entry in sorted(folder.iterdir()):
         if entry.name.startswith(".") or entry.name.startswith("known_hosts") or entry.suffix == ".md":
             continue
         if entry.is_dir():
-            yield from _files(entry)
+            yield from inventory_files(entry)
         elif not encrypted(entry):
             yield entry

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deploybundle.errors import InputError
+from deploybundle.errors import InputError, Several
 from deployctl.site import Site, inventory_view, load_site
 from deployctl.site.inventory import InventoryInvalid, NoSuchClient
 from deployctl.site.view import VAULT_HEADER
@@ -78,6 +78,15 @@ def test_ansible_sees_neither_the_vault_nor_what_is_ours(folder: Path, tmp_path:
             "all: {children: {dmz: {hosts: {a: {ansible_host: 10.1.1.1}, b: {ansible_host: 10.1.1.1}}}}}",
             r"hosts\.yml: b\.ansible_host: 10\.1\.1\.1 is a's already",
         ),
+        (
+            "dmz:\n  hosts:\n    a: {ansible_host: 10.1.1.1}\n    b: {ansible_host: 10.1.1.2}\n    a: {}\n",
+            r"""hosts\.yml:5: "a" stands twice, first in line 3""",
+        ),
+        ("dmz: {hosts: {a: {ansible_hots: 10.1.1.1}}}", r"a\.ansible_hots: Ansible knows no such variable"),
+        (
+            "dmz: {hosts: {a: {ansible_host: 10.1.1.1}}}\nmanagment: {hosts: {d: {ansible_host: 10.1.2.1}}}",
+            r"hosts\.yml: managment: is nearly the group of the deploy node",
+        ),
     ],
 )  # fmt: skip
 def test_an_inventory_that_cannot_be_meant_is_refused(hosts: str, says: str, tmp_path: Path) -> None:
@@ -95,6 +104,21 @@ def test_an_answer_about_a_segment_without_hosts_is_refused_with_the_nearest(fol
         load_site(folder)
     assert str(caught.value) == f"{client}: segments.dnz: no host stands in that segment"
     assert caught.value.hint == 'did you mean "dmz"?'
+
+
+def test_a_segment_that_does_not_hold_its_hosts_is_refused(folder: Path) -> None:
+    (folder / "group_vars/all/client.yml").write_text("segments: {dmz: {cidr: 10.99.10.0/24}}")
+    with pytest.raises(InventoryInvalid, match=r"segments\.dmz\.cidr: web1 has .*, which is not in 10\.99\.10\.0/24"):
+        load_site(folder)
+
+
+def test_what_is_wrong_in_several_files_comes_at_once(folder: Path) -> None:
+    (folder / "group_vars/all/client.yml").write_text("titel: Acme")
+    hosts = folder / "hosts.yml"
+    hosts.write_text(hosts.read_text().replace("ansible_host", "ansible_hots", 1))
+    with pytest.raises(Several) as caught:
+        load_site(folder)
+    assert {one.code for one in caught.value.problems} == {"client-invalid", "inventory-invalid"}
 
 
 def test_a_client_that_is_not_there_is_refused_with_the_nearest(folder: Path) -> None:
