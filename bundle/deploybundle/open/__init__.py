@@ -2,6 +2,7 @@
 
 from deploybundle.open.bundle import Bundle, Head, open_bundle, peek
 from deploybundle.open.files import extract_files
+from deploybundle.open.packages import INDEX, Package, Repository, repositories
 from deploybundle.open.problems import (
     BlobDamaged,
     BundleDamaged,
@@ -16,6 +17,10 @@ from deploybundle.open.types import BlobAt, Descriptor, Image, Layer
 from deploybundle.open.verify import Progress, verify_blobs
 
 __all__ = [
+    "INDEX",
+    "Package",
+    "Repository",
+    "repositories",
     "BlobAt",
     "BlobDamaged",
     "Bundle",

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from deploybundle.errors import DeployctlError
-from deploybundle.open import Bundle, extract_files
+from deploybundle.open import Bundle, extract_files, repositories
 from deploybundle.release import Port, Release, load
 from deployctl.desired import Desired, File, Sources, desired
 from deployctl.hosts import ask, survey
@@ -82,7 +82,9 @@ def _planned(
 ) -> Prepared:
     asked = {name: facts[name] for name in shall.hosts if name in facts}
     reachable = replace(shall, hosts={name: shall.hosts[name] for name in asked})
-    steps = plan(reachable, asked, bundle.images, site.name, str(bundle.path.absolute()), bundle.index_digest)
+    steps = plan(
+        reachable, asked, bundle.images, site.name, str(bundle.path.absolute()), bundle.index_digest, repositories(bundle)
+    )
     silent = [error for error in errors if error.place not in site.hosts or error.place in shall.hosts]
     problems = [*silent, *preflight(reachable, steps, asked, bundle.images, str(site.client.pool))]
     return Prepared(site, bundle, release, shall, asked, steps, tuple(problems))

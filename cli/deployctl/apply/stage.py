@@ -35,6 +35,9 @@ def _host(prepared: Prepared, steps: HostPlan, work: Path, stamp: Mapping[str, A
         "images": [
             {"ref": step.ref, "tag": step.tag, "config": step.config, "missing": list(step.missing)} for step in steps.images
         ],
+        "packages": {"target": steps.packages.target, "names": steps.packages.names, "files": steps.packages.files}
+        if steps.packages
+        else {},
         "wire": steps.encoding,
         "bytes": steps.size,
         "files": {"archive": str(archive), "write": list(steps.write), "remove": list(steps.remove)},

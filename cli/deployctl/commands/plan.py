@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from deploybundle.open import Head
+from deploybundle.open import INDEX, Head
 from deploybundle.store import Store
 from deployctl.apply import Prepared, ask_facts, prepare, ready, stage
 from deployctl.commands import show
@@ -62,13 +62,17 @@ def describe(plan: Plan) -> str:
     if not plan.changed:
         return f"{plan.project} {plan.version} at {plan.client}: nothing to change"
     head = f"{plan.project} {plan.version} at {plan.client}: {len(plan.changed)} of {len(plan.hosts)} hosts to change"
+    what = "packages and images" if any(host.packages for host in plan.hosts.values()) else "images"
     return "\n".join(
-        [f"{head}, {show.size(plan.size)} of images to send", *(line for host in plan.changed.values() for line in _host(host))]
+        [f"{head}, {show.size(plan.size)} of {what} to send", *(line for host in plan.changed.values() for line in _host(host))]
     )
 
 
 def _host(host: HostPlan) -> Iterator[str]:
     yield f"  {host.name}"
+    if lacks := host.packages:
+        count = len(lacks.files) - len(INDEX)
+        yield f"    install {' '.join(lacks.names)}: {count} packages of {lacks.target}, {show.size(lacks.size)}"
     for step in host.images:
         layers = f"{len(step.missing)} layer{'s' if len(step.missing) != 1 else ''}"
         yield f"    send   {step.ref}: {layers}, {show.size(step.size)}"

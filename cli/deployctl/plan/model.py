@@ -24,6 +24,21 @@ class ImageStep:
 
 
 @dataclass(frozen=True)
+class PackagesStep:
+    """What a host lacks of its system: `names` are asked for, `files` sent; `size` is exact, in bytes on the wire.
+
+    `unpacked`: bytes on the host's disk, the packages themselves too. `engine`: the version that it will have, or empty.
+    """
+
+    target: str
+    names: tuple[str, ...]
+    files: tuple[str, ...]
+    size: int
+    unpacked: int
+    engine: str
+
+
+@dataclass(frozen=True)
 class HostPlan:
     """The steps of one host. `services` says for each service to start in which wave and why."""
 
@@ -40,11 +55,12 @@ class HostPlan:
     first: bool
     record: Mapping[str, Any]
     recorded: bool
+    packages: PackagesStep | None = None
 
     @property
     def size(self) -> int:
-        """Bytes of images to send."""
-        return sum(step.size for step in self.images)
+        """Bytes of packages and images to send."""
+        return sum(step.size for step in self.images) + (self.packages.size if self.packages else 0)
 
     @property
     def restart(self) -> tuple[str, ...]:
@@ -54,7 +70,7 @@ class HostPlan:
     @property
     def changes(self) -> bool:
         """Whether anything at all is to be done."""
-        steps = (self.images, self.write, self.remove, self.network, self.services, self.stop, self.migrate)
+        steps = (self.packages, self.images, self.write, self.remove, self.network, self.services, self.stop, self.migrate)
         return any(steps) or not self.recorded
 
 
@@ -76,5 +92,5 @@ class Plan:
 
     @property
     def size(self) -> int:
-        """Bytes of images to send, all hosts together."""
+        """Bytes of packages and images to send, all hosts together."""
         return sum(host.size for host in self.hosts.values())

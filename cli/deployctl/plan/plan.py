@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from deploybundle.open import Image
+from deploybundle.open import Image, Repository
 from deployctl.desired import HASH_LABEL, Desired, File, HostDesired, ServiceDesired
 from deployctl.desired.paths import network_file
 from deployctl.desired.system import DROP_IN, LOADER, UNIT
 from deployctl.plan.images import encoding, image_steps
-from deployctl.plan.model import EDITED, HostPlan, Plan
+from deployctl.plan.model import EDITED, HostPlan, PackagesStep, Plan
+from deployctl.plan.packages import packages_step, with_engine
 from deployctl.plan.record import record, same_record
 
 Facts = Mapping[str, Any]
@@ -18,23 +19,26 @@ Container = Mapping[str, Any]
 
 
 def plan(
-    desired: Desired, facts: Mapping[str, Facts], images: Mapping[str, Image], client: str, bundle: str, index_digest: str
-) -> Plan:
-    """What to do on each host so that it has what it shall have."""
+    desired: Desired, facts: Mapping[str, Facts], images: Mapping[str, Image], client: str, bundle: str, index_digest: str,
+    repositories: Mapping[str, Repository] | None = None,
+) -> Plan:  # fmt: skip
+    """What to do on each host so that it has what it shall have. `repositories`: packages by target, for bare hosts."""
     migrating = _migrating(desired, facts)
     hosts = {
         name: _host(
-            desired, host, facts[name], images, record(desired, host, client, index_digest, facts[name]["record"]), migrating
+            desired, host, facts[name], images, record(desired, host, client, index_digest, facts[name]["record"]), migrating,
+            packages_step(facts[name], repositories or {}),
         )
         for name, host in desired.hosts.items()
-    }
+    }  # fmt: skip
     return Plan(client, desired.project, desired.version, bundle, desired.waves, hosts)
 
 
 def _host(
     desired: Desired, host: HostDesired, facts: Facts, images: Mapping[str, Image],
-    shall_record: dict[str, Any], migrating: set[str],
+    shall_record: dict[str, Any], migrating: set[str], packages: PackagesStep | None,
 ) -> HostPlan:  # fmt: skip
+    facts = with_engine(facts, packages)
     write = tuple(path for path, file in host.files.items() if not _same(file, facts["files"].get(path)))
     services = dict(_services(host, facts, _edited(host, facts)))
     return HostPlan(
@@ -51,6 +55,7 @@ def _host(
         first=facts["record"] is None,
         record=shall_record,
         recorded=same_record(facts["record"], shall_record),
+        packages=packages,
     )
 
 

@@ -124,7 +124,8 @@ def counts(client: str) -> Count:
 
 
 def _work(plan: Topology, medium: Path | None, say: Say, disks: tuple[tuple[str, str], ...] = ()) -> _Work:
-    return _Work(plan, Making(images.ensure(say), state.medium(plan.state, medium), disks=disks), say)
+    wanted = {images.image_of(machine.kind, machine.system, docker=machine.docker) for machine in plan.machines}
+    return _Work(plan, Making(images.ensure({"net", *wanted}, say), state.medium(plan.state, medium), disks=disks), say)
 
 
 def _may_use_this_machine(plan: Topology) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from deployctl.rehearsal import naming
+from deployctl.rehearsal.images import image_of
 from deployctl.rehearsal.topology import Machine, Network, Topology
 
 VM = (
@@ -105,17 +106,18 @@ def _body(topology: Topology, machine: Machine, making: Making) -> list[str]:
 
 
 def _kind(topology: Topology, machine: Machine, making: Making) -> list[str]:
+    image = making.images[image_of(machine.kind, machine.system, docker=machine.docker)]
     given = ["-v", f"{topology.state}/machines/{machine.name}:/rehearsal:ro"]
     if machine.kind == "host":
         disks = [f"{naming.volume(topology.client, machine.name, what)}:/var/lib/{what}" for what in DISKS]
         size = dict(making.disks).get(machine.name)
         small = ["--label", f"{naming.LABEL}.disk={size}"] if size else []
         mounts = [word for disk in disks for word in ("-v", disk)]
-        return [*VM, "--memory", making.memory, *small, *given, *mounts, making.images["host"]]
+        return [*VM, "--memory", making.memory, *small, *given, *mounts, image]
     if machine.kind == "deploy":
         medium = ["-v", f"{making.medium}:/media/usb:ro"]
-        return [*VM, "--memory", making.memory, *given, *medium, *_hosts(topology), making.images["bare"]]
-    return [*NET, making.images["net"], "/usr/local/sbin/outside", *(["answer"] if machine.kind == "external" else [])]
+        return [*VM, "--memory", making.memory, *given, *medium, *_hosts(topology), image]
+    return [*NET, image, "/usr/local/sbin/outside", *(["answer"] if machine.kind == "external" else [])]
 
 
 def _hosts(topology: Topology) -> list[str]:

@@ -8,9 +8,10 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Literal
 
-from deploybundle.errors import InputError
+from deploybundle.errors import InputError, did_you_mean
 from deployctl.rehearsal import naming
 from deployctl.rehearsal.firewall import HostFlow
+from deployctl.rehearsal.images import SYSTEMS
 from deployctl.site import MANAGEMENT, Host, Site
 
 Kind = Literal["router", "host", "deploy", "network", "external"]
@@ -40,7 +41,7 @@ class Network:
 
 @dataclass(frozen=True)
 class Machine:
-    """One container. `user` and `port` are those of its SSH, for what has one."""
+    """One container. `user` and `port` are those of its SSH, for what has one; `docker`: whether it has an engine."""
 
     name: str
     kind: Kind
@@ -48,6 +49,8 @@ class Machine:
     address: IPv4Address
     user: str = "ops"
     port: int = 22
+    system: str = "debian-13"
+    docker: bool = True
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,20 @@ def _host(host: Host, plan: _Plan) -> Machine:
             hint="say the segment's network in client.yml: segments: {NAME: {cidr: …}}",
         )  # fmt: skip
     user, port = str(host.variables.get("ansible_user", "ops")), int(host.variables.get("ansible_port", 22))
-    return Machine(host.name, "deploy" if host.segment == MANAGEMENT else "host", network, address, user, port)
+    kind: Kind = "deploy" if host.segment == MANAGEMENT else "host"
+    return Machine(host.name, kind, network, address, user, port, _system(host, plan.place), _has_docker(host))
+
+
+def _system(host: Host, place: str) -> str:
+    system = str(host.variables.get("rehearse_system", next(iter(SYSTEMS))))
+    if system not in SYSTEMS:
+        what = f'rehearse_system of {host.name}: expected one of {", ".join(SYSTEMS)}, got "{system}"'
+        raise RehearsalImpossible(what, place=place, hint=did_you_mean(system, SYSTEMS))
+    return system
+
+
+def _has_docker(host: Host) -> bool:
+    return bool(host.variables.get("rehearse_docker", True))
 
 
 def _externals(site: Site, plan: _Plan) -> Iterator[Machine]:

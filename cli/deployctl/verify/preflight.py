@@ -5,14 +5,14 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from deploybundle.errors import SiteError
 from deploybundle.open import Image
 from deployctl.desired import Desired, HostDesired
 from deployctl.hosts import NoDocker
-from deployctl.plan import SCHEMA, HostPlan, Plan
+from deployctl.plan import SCHEMA, HostPlan, Plan, engine_of, target_of
 from deployctl.verify.problems import (
     ClockSkewed,
     EngineTooOld,
@@ -47,8 +47,9 @@ def preflight(
     found: list[SiteError] = []
     for name, about in facts.items():
         host, steps = desired.hosts[name], plan.hosts[name]
-        found += _engine(name, about)
-        found += _tools(name, about)
+        brought = steps.packages.names if steps.packages else ()
+        found += _engine(name, about, brought)
+        found += _tools(name, about, brought)
         found += _architecture(host, about, images)
         found += _space(steps, host, about)
         found += _memory(host, about)
@@ -59,29 +60,44 @@ def preflight(
     return found
 
 
-def _engine(name: str, facts: Facts) -> Iterator[SiteError]:
-    docker = facts["docker"]
-    if docker["problem"]:
-        remedy = "install and start it: apt-get install docker.io docker-compose; systemctl enable --now docker"
+def _engine(name: str, facts: Facts, brought: Sequence[str]) -> Iterator[SiteError]:
+    docker, there = facts["docker"], engine_of(facts)
+    if docker["problem"] and there:
+        remedy = f"{there} is installed, and is not replaced: start it (systemctl enable --now docker), or remove it"
         yield NoDocker(f"no Docker engine: {docker['problem']}", place=name, hint=remedy)
-    elif _version(docker["version"]) < ENGINE:
+    elif docker["problem"] and "docker.io" not in brought:
+        yield NoDocker(f"no Docker engine: {docker['problem']}", place=name, hint=_not_brought(facts, "docker.io"))
+    elif docker["version"] and _version(docker["version"]) < ENGINE:
         said = f"Docker {docker['version']} is too old; expected 20.10 or newer"
         yield EngineTooOld(said, place=name, hint="upgrade the engine")
-    if not facts["compose"]:
-        remedy = "apt-get install docker-compose (Debian 13), or docker-compose-plugin"
-        yield HostComposeMissing("no `docker compose`", place=name, hint=remedy)
-    elif _version(facts["compose"]) < COMPOSE:
+    if not facts["compose"] and "docker-compose" not in brought:
+        yield HostComposeMissing("no `docker compose`", place=name, hint=_no_compose(facts))
+    elif facts["compose"] and _version(facts["compose"]) < COMPOSE:
         said = f"Compose {facts['compose']} is too old; expected 2.18 or newer"
         yield HostComposeTooOld(said, place=name, hint="upgrade docker-compose")
 
 
-def _tools(name: str, facts: Facts) -> Iterator[SiteError]:
+def _not_brought(facts: Facts, *packages: str) -> str:
+    target = target_of(facts)
+    install = f"install it: apt-get install {' '.join(packages)}"
+    return f"have the bundle built with targets: [{target}] in compose.yaml, or {install}" if target else install
+
+
+def _no_compose(facts: Facts) -> str:
+    if "docker-compose" in facts.get("packages", {}):
+        return (
+            "the installed docker-compose is of another kind, and is not replaced: remove it, or install docker-compose-plugin"
+        )
+    return _not_brought(facts, "docker-compose")
+
+
+def _tools(name: str, facts: Facts, brought: Sequence[str]) -> Iterator[SiteError]:
     if _version(facts["python"]) < PYTHON:
         said = f"Python {facts['python']} is too old; expected 3.9 or newer"
         yield HostPythonTooOld(said, place=name, hint="upgrade python3")
     for tool, found in facts.get("tools", {}).items():
-        if not found:
-            yield HostToolMissing(f"no {tool}, which isolation needs", place=name, hint=f"apt-get install {tool}")
+        if not found and tool not in brought:
+            yield HostToolMissing(f"no {tool}, which isolation needs", place=name, hint=_not_brought(facts, tool))
 
 
 def _architecture(host: HostDesired, facts: Facts, images: Mapping[str, Image]) -> Iterator[SiteError]:
@@ -94,9 +110,10 @@ def _architecture(host: HostDesired, facts: Facts, images: Mapping[str, Image]) 
 
 def _space(steps: HostPlan, host: HostDesired, facts: Facts) -> Iterator[SiteError]:
     """The engine unpacks a load into its temporary folder and then applies it: twice the raw bytes of what is new."""
-    needed = 2 * sum(step.unpacked for step in steps.images) + ROOM
+    packages = steps.packages.unpacked if steps.packages else 0
+    needed = 2 * sum(step.unpacked for step in steps.images) + packages + ROOM
     free = facts["free"]["docker"]
-    if steps.images and free < needed:
+    if (steps.images or packages) and free < needed:
         where = facts["docker"]["root_dir"] or "/var/lib"
         said = f"too little disk in {where}: {mib(free)} free, {mib(needed)} needed"
         yield HostDisk(said, place=host.name, hint=f"free {mib(needed - free)} there")
