@@ -20,6 +20,7 @@ SOURCES = sources(SHOP)
 SHALL = desired(SHOP, site(ONE), SOURCES)
 DOCKER = bare()["docker"]
 LISTENS = {"protocol": "tcp", "address": "0.0.0.0", "port": 8000}  # noqa: S104
+TRIXIE = {"id": "debian", "version": "13"}
 G = 2**30
 
 
@@ -41,14 +42,23 @@ def listens(*addresses: str, protocol: str = "tcp", port: int = 8000) -> dict[st
     [
         ({"docker": DOCKER | {"problem": "nothing at /run/docker.sock", "version": ""}},
          "no Docker engine: nothing at /run/docker.sock",
-         "install and start it: apt-get install docker.io docker-compose; systemctl enable --now docker"),
+         "install it: apt-get install docker.io"),
+        ({"docker": DOCKER | {"problem": "nothing at /run/docker.sock", "version": ""}, "os": TRIXIE},
+         "no Docker engine: nothing at /run/docker.sock",
+         "have the bundle built with targets: [debian-13] in compose.yaml, or install it: apt-get install docker.io"),
+        ({"docker": DOCKER | {"problem": "nothing at /run/docker.sock", "version": ""}, "packages": {"docker-ce": "5:29"}},
+         "no Docker engine: nothing at /run/docker.sock",
+         "docker-ce is installed, and is not replaced: start it (systemctl enable --now docker), or remove it"),
+        ({"compose": "", "packages": {"docker-compose": "1.29.2-3"}}, "no `docker compose`",
+         "the installed docker-compose is of another kind, and is not replaced: remove it, or install docker-compose-plugin"),
         ({"docker": DOCKER | {"version": "19.03.15"}}, "Docker 19.03.15 is too old; expected 20.10 or newer",
          "upgrade the engine"),
-        ({"compose": ""}, "no `docker compose`", "apt-get install docker-compose (Debian 13), or docker-compose-plugin"),
+        ({"compose": ""}, "no `docker compose`", "install it: apt-get install docker-compose"),
         ({"compose": "2.17.3"}, "Compose 2.17.3 is too old; expected 2.18 or newer", "upgrade docker-compose"),
         ({"compose": "2.2.0"}, "Compose 2.2.0 is too old; expected 2.18 or newer", "upgrade docker-compose"),
         ({"python": "3.8.10"}, "Python 3.8.10 is too old; expected 3.9 or newer", "upgrade python3"),
-        ({"tools": {"nftables": False, "iptables": True}}, "no nftables, which isolation needs", "apt-get install nftables"),
+        ({"tools": {"nftables": False, "iptables": True}}, "no nftables, which isolation needs",
+         "install it: apt-get install nftables"),
         ({"free": bare()["free"] | {"docker": 200 * 2**20}},
          "too little disk in /var/lib/docker: 200 MiB free, 256 MiB needed", "free 56 MiB there"),
         ({"free": bare()["free"] | {"/etc": 1024}}, "too little disk in /etc: 1 KiB free, 1 MiB needed", "free 1 MiB there"),
