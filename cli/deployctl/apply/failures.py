@@ -49,6 +49,16 @@ class BundleReplaced(SiteError):
     code = "bundle-replaced"
 
 
+class PackagesNotInstalled(SiteError):
+    """The host's apt did not install what the bundle brought for it.
+
+    Read apt's own words: another apt that runs, a package that is held or half installed, a full disk. Nothing is removed in
+    the place of ours. Mend that on the host (`apt-get -f install`, `dpkg --configure -a`) and run the same command again.
+    """
+
+    code = "packages-not-installed"
+
+
 class ImageNotLoaded(SiteError):
     """The host's engine did not take an image.
 
@@ -110,6 +120,7 @@ class StepFailed(SiteError):
 
 BY_CODE = {one.code: one for one in (BundleReplaced, HostLost)}
 BY_ROLE = {
+    "packages": PackagesNotInstalled,
     "images": ImageNotLoaded,
     "files": FilesNotWritten,
     "network": NetworkNotLoaded,

@@ -7,9 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from deploybundle.errors import InputError
 from deploybundle.open import Bundle, open_bundle
-from deploybundle.trust import load_trusted
+from deploybundle.trust import load_trust
 from deployctl.hosts.events import emit
 from deployctl.site import Host
 
@@ -17,13 +16,12 @@ STEP = 4 << 20
 SSH_FAILED = 255
 
 
-class OtherBundle(InputError):
-    """The bundle is not the one that the plan was made from.
+class NotSent(Exception):
+    """Why nothing, or not all, was sent. `code` is the error that the run will be told as, or empty."""
 
-    Somebody replaced the file meanwhile. Make the plan again: run the same command once more.
-    """
-
-    code = "other-bundle"
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 def way_to(connection: Any, variables: Mapping[str, Any]) -> tuple[Host, Path]:
@@ -42,10 +40,11 @@ def way_to(connection: Any, variables: Mapping[str, Any]) -> tuple[Host, Path]:
 def bundle_of_plan(path: Path, index: str) -> Bundle:
     """The bundle whose index the plan was made from, after its signatures were checked; without a plan, a trusted one."""
     if not index:
-        return open_bundle(path, load_trusted())
+        return open_bundle(path, load_trust().keys)
     bundle = open_bundle(path, None)
     if bundle.index_digest != index:
-        raise OtherBundle(f"the plan was made from index {index}, this bundle has {bundle.index_digest}", place=str(path))
+        words = f"{path}: the plan was made from index {index}, this bundle has {bundle.index_digest}"
+        raise NotSent(words, "bundle-replaced")
     return bundle
 
 

@@ -18,6 +18,7 @@ def service(name: str, state: str, health: str = "", code: int = 0, logs: tuple[
 @pytest.mark.parametrize(
     ("task", "what", "said", "code", "exit_code"),
     [
+        ("packages : Install the packages", "failed", "", "packages-not-installed", 4),
         ("images : Load what is missing", "failed", "", "image-not-loaded", 4),
         ("images : Load what is missing", "failed", "bundle-replaced", "bundle-replaced", 4),
         ("images : Load what is missing", "failed", "host-lost", "host-lost", 4),

@@ -12,7 +12,7 @@ from ansible.plugins.action import ActionBase
 from deploybundle.errors import DeployctlError
 from deploybundle.open import Descriptor
 from deployctl.hosts.pool import pool, pool_size
-from deployctl.hosts.sending import SSH_FAILED, bundle_of_plan, send, way_to
+from deployctl.hosts.sending import SSH_FAILED, NotSent, bundle_of_plan, send, way_to
 from deployctl.hosts.ssh import ssh_command
 
 # Anew each time: a run that was killed may have left half of it. apt's own user must be able to read it.
@@ -31,6 +31,8 @@ class ActionModule(ActionBase):
             return dict(result)
         try:
             result["bytes"] = self._send(task_vars or {})
+        except NotSent as problem:
+            raise AnsibleActionFail(str(problem), result={"deployctl": {"error": problem.code}}) from problem
         except (DeployctlError, OSError) as problem:
             raise AnsibleActionFail(str(problem)) from problem
         return dict(result)
@@ -49,9 +51,9 @@ class ActionModule(ActionBase):
         finally:
             process.kill()
         if process.returncode == SSH_FAILED:
-            raise AnsibleActionFail(f"the connection broke off: {said or 'no answer any more'}; is the machine on?")
+            raise NotSent(f"the connection broke off: {said or 'no answer any more'}; is the machine on?", "host-lost")
         if process.returncode:
-            raise AnsibleActionFail(f"the host did not take the packages: {said or f'exit {process.returncode}'}")
+            raise NotSent(f"the host did not take the packages: {said or f'exit {process.returncode}'}")
         return size
 
     def _files(self, there: dict[str, Descriptor], wanted: list[str]) -> list[tuple[str, Descriptor]]:
@@ -60,5 +62,5 @@ class ActionModule(ActionBase):
         missing = [name for name in names if name not in there]
         if missing or not names:
             lacks = ", ".join(missing) or "any package"
-            raise AnsibleActionFail(f"the bundle lacks {lacks} for {self._task.args['target']}")
+            raise NotSent(f"the bundle lacks {lacks} for {self._task.args['target']}")
         return [(name, there[name]) for name in names]
