@@ -38,6 +38,7 @@ test-e2e: setup  ## what acts: the real install in rehearsals
 
 test-full: setup ## what takes longer than a CI run may: campaigns
 	pytest -q -m full tests/e2e
+	scripts/fuzz 600
 
 clean: demo-down ## also the environment and the caches
 	rm -rf .venv .cache app/.venv app/wheels .*_cache
