@@ -56,13 +56,13 @@ def is_refused(text: str, given: SourceSettings = SETTINGS, host: str = "a.examp
     return False
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(st.sampled_from(FORBIDDEN).flatmap(address_in))
 def test_no_address_of_a_forbidden_network_passes_in_any_form(text: str) -> None:
     assert all(map(is_refused, disguised(text)))
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(st.ip_addresses())
 def test_what_passes_is_public(address: IPv4Address | IPv6Address) -> None:
     if not is_refused(str(address)):
@@ -200,7 +200,7 @@ async def test_the_systems_resolver_gives_addresses() -> None:
     assert set(await system_resolve("localhost", 80)) <= {"127.0.0.1", "::1"}
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.text(max_size=40) | st.text("htps:/@[]\\.%0127#? a", max_size=40).map("http://".__add__))
 def test_a_url_is_read_or_refused_and_reads_the_same_again(text: str) -> None:
     try:

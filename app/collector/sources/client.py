@@ -59,7 +59,8 @@ def trusted(settings: SourceSettings) -> ssl.SSLContext:
         try:
             context.load_verify_locations(settings.source_ca_file)
         except (OSError, ssl.SSLError) as error:
-            raise SourceError(f"setting source_ca_file: cannot be read: {error.strerror or 'no certificates'}") from None
+            reason = "no certificates" if isinstance(error, ssl.SSLError) else error.strerror
+            raise SourceError(f"setting source_ca_file: cannot be read: {reason}") from None
     return context
 
 

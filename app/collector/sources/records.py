@@ -35,7 +35,9 @@ def first_error(records: Sequence[dict[str, Any]], place: Place) -> str:
 
 
 def passed(lines: list[bytes], place: Place) -> Batch:
-    """Lines that are said to be JSON objects, checked and otherwise as they came. Raises SourceError."""
+    """Lines that are said to be JSON objects, checked and otherwise as they came. Raises SourceError.
+
+    A line break within one is space between tokens, if it is JSON at all: the caller takes it out."""
     try:
         strangers = set(map(type, map(orjson.loads, lines))) - {dict}
     except ValueError:
@@ -56,7 +58,7 @@ def first_stranger(lines: list[bytes], place: Place) -> str:
 
 
 def refuse_nul(lines: list[bytes], place: Place) -> Batch:
-    joined = b"\n".join(lines)
+    joined = b"\n".join(lines).translate(None, b"\t\r")  # between tokens only: no string of JSON holds them so
     if b"\\u0000" in joined:
         for index, line in enumerate(lines):
             if b"\\u0000" in line.replace(b"\\\\", b""):
