@@ -79,10 +79,9 @@ class Postgres(Dialect):
 def trusting(connection: Connection) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=connection.ca_file)
-    except (OSError, ssl.SSLError) as error:
-        raise SourceError(
-            f"setting source_connections: ca_file cannot be read: {'no certificates' if isinstance(error, ssl.SSLError) else error.strerror}"
-        ) from None
+    except OSError as error:
+        reason = "no certificates" if isinstance(error, ssl.SSLError) else error.strerror
+        raise SourceError(f"setting source_connections: ca_file cannot be read: {reason}") from None
 
 
 async def take_text(connection: "asyncpg.Connection[Any]") -> None:
