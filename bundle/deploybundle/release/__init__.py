@@ -3,7 +3,7 @@
 from .files import project_files, prove_complete
 from .load import image_name, load
 from .model import ANY, Flow, Port, Release, Service
-from .problems import ComposeMissing, ComposeRefused, Problem, ReleaseInvalid
+from .problems import ComposeMissing, ComposeRefused, Problem, ProfileUnknown, ReleaseInvalid
 from .schema import ReleaseSpec, SecretSpec, ServiceSpec
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Flow",
     "Port",
     "Problem",
+    "ProfileUnknown",
     "Release",
     "ReleaseInvalid",
     "ReleaseSpec",

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from deploybundle.errors import did_you_mean
+
 from . import flows as flow_rules
 from . import ports
 from .checks import (
@@ -21,7 +23,7 @@ from .checks import (
 )
 from .compose import Compose, compose
 from .model import Flow, Port, Release, Service
-from .problems import Problem, ReleaseInvalid
+from .problems import Problem, ProfileUnknown, ReleaseInvalid
 from .raw import Document, documents, mapping, relative
 from .schema import ReleaseSpec, SecretSpec, ServiceSpec
 from .settings import required_answers, settings
@@ -79,7 +81,15 @@ def load(
     docs = documents(reader.project_dir, reader.files, reader.environment)
     read = _Read(reader.files, reader.project_dir, docs, reader.config(("*",)), exposed or {})
     release = _release(read, reader, version)
+    _check_profiles(read, profiles)
     return release if tuple(profiles) == ("*",) else _narrowed(release, reader.config(tuple(profiles)))
+
+
+def _check_profiles(read: _Read, profiles: Sequence[str]) -> None:
+    known = {str(profile) for body in read.services.values() for profile in body.get("profiles") or []}
+    for profile in sorted(set(profiles) - known - {"*"}):
+        hint = did_you_mean(profile, known) or "the release has none"
+        raise ProfileUnknown(f'no service has the profile "{profile}"', place="profiles", hint=hint)
 
 
 def _narrowed(release: Release, model: dict[str, Any]) -> Release:

@@ -46,6 +46,15 @@ class ComposeRefused(InputError):
     code = "compose-refused"
 
 
+class ProfileUnknown(InputError):
+    """The client names a Compose profile that no service of the release has.
+
+    Check the spelling in client.yml: `profiles`. compose.yaml says which there are.
+    """
+
+    code = "profile-unknown"
+
+
 class ComposeMissing(InputError):
     """There is no Compose file, or no Compose binary to read it with.
 

@@ -317,7 +317,12 @@ def run(wanted: argparse.Namespace) -> tuple[Path, Path]:
     bundle = Bundle(wanted.bundle)
     say(f"index     {bundle.index_digest}")
     if wanted.index and wanted.index.removeprefix("sha256:") != bundle.index_digest.removeprefix("sha256:"):
-        raise Stop(3, f"refused: expected index {wanted.index}, got {bundle.index_digest}")
+        raise Stop(
+            3,
+            f"refused: this is another bundle than the one whose index you verified:\n"
+            f"  expected {wanted.index}\n  got      {bundle.index_digest}\n"
+            f"  → verify this file as docs/first-site.md says, or name the file that you verified",
+        )
     prefix = wanted.prefix.absolute()
     with locked(prefix):
         return install(bundle, prefix), launcher(wanted.bin.absolute(), prefix)
@@ -338,6 +343,8 @@ def main(argv: list[str] | None = None) -> int:
         say(f"install.py: {type(error).__name__}: {error}")
         return 4 if isinstance(error, OSError) else 3
     say(f"installed {folder}\ncommand   {link}")
+    if str(link.parent) not in os.environ.get("PATH", "").split(os.pathsep):
+        say(f"  → {link.parent} is not on your PATH: log in again, or: export PATH={link.parent}:$PATH")
     return 0
 
 

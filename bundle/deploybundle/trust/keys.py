@@ -38,7 +38,11 @@ class PublicKey:
     def load(cls, path: Path) -> PublicKey:
         """The key of a file: OpenSSH's one line (its comment is dropped) or PEM. KeyProblem if none of ours."""
         try:
-            return cls.parse(path.read_bytes())
+            data = path.read_bytes()
+            if b"PRIVATE KEY-----" in data[:100]:
+                hint = f"name the public half, {path}.pub; the private one stays with its owner and goes to nobody"
+                raise KeyProblem("this is a private key", place=str(path), hint=hint)
+            return cls.parse(data)
         except OSError as error:
             raise KeyProblem(f"cannot read the public key: {error.strerror}", place=str(path)) from error
         except ValueError as error:

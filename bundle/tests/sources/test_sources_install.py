@@ -125,7 +125,7 @@ def test_a_name_that_stands_twice_is_refused(bundle: Path, tmp_path: Path) -> No
 
 def test_another_index_than_the_verified_one_is_refused(bundle: Path, tmp_path: Path) -> None:
     done = _install(bundle, tmp_path, "--index", "sha256:" + "0" * 64)
-    assert done.returncode == 3 and "expected index sha256:000" in done.stderr
+    assert done.returncode == 3 and "expected sha256:000" in done.stderr
 
 
 def test_another_python_is_told_which_ones_there_are(vendor: Vendor, tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from deploybundle.errors import DeployctlError
+from deploybundle.errors import DeployctlError, InputError
 from deploybundle.open import Bundle, extract_files, repositories
-from deploybundle.release import Port, Release, load
+from deploybundle.release import ComposeRefused, Port, ProfileUnknown, Release, ReleaseInvalid, load
 from deployctl.desired import Desired, File, Sources, desired
 from deployctl.hosts import ask, survey
 from deployctl.plan import Plan, plan
@@ -22,6 +22,15 @@ from deployctl.site import Host, Site
 from deployctl.verify import preflight
 
 Facts = Mapping[str, Mapping[str, Any]]
+
+
+class SettingRefused(InputError):
+    """The release cannot be read with the client's answers: one is missing, or of another kind than is asked for.
+
+    Change the answer in client.yml: `settings`. `deployctl inspect BUNDLE` lists the settings with their defaults.
+    """
+
+    code = "setting-refused"
 
 
 @dataclass(frozen=True)
@@ -91,8 +100,40 @@ def _planned(
 
 
 def read_at_site(bundle: Bundle, site: Site, project: Path) -> Release:
-    """The release with the client's answers. Its files are laid below `project`."""
-    return read_bundle(bundle, project, dict(site.client.settings), tuple(site.client.profiles))
+    """The release with the client's answers. Its files are laid below `project`.
+
+    Raises SettingRefused where it is an answer of client.yml that the release cannot be read with.
+    """
+    answers, profiles = dict(site.client.settings), tuple(site.client.profiles)
+    place = str(site.folder / "group_vars" / "all" / "client.yml")
+    try:
+        return read_bundle(bundle, project, answers, profiles)
+    except ProfileUnknown as problem:
+        problem.place = f"{place}: profiles"
+        raise
+    except (ComposeRefused, ReleaseInvalid) as problem:
+        name = _to_blame(bundle, answers, profiles)
+        if name is None:
+            raise
+        hint = "`deployctl inspect BUNDLE` lists the settings with their defaults"
+        raise SettingRefused(str(problem), place=f"{place}: settings{name and '.' + name}", hint=hint) from problem
+
+
+def _to_blame(bundle: Bundle, answers: Mapping[str, str], profiles: tuple[str, ...]) -> str | None:
+    """The answer without which the release can be read; "" where one is missing; None where it is the release's own fault."""
+    for name in answers:
+        if _reads(bundle, {key: value for key, value in answers.items() if key != name}, profiles):
+            return name
+    return "" if _reads(bundle, {}, profiles) else None
+
+
+def _reads(bundle: Bundle, answers: Mapping[str, str], profiles: tuple[str, ...]) -> bool:
+    with tempfile.TemporaryDirectory(prefix="deployctl-") as folder:
+        try:
+            read_bundle(bundle, Path(folder).resolve() / bundle.name, answers, profiles, fill_required=True)
+        except DeployctlError:
+            return False
+    return True
 
 
 def read_bundle(

@@ -15,7 +15,7 @@ from deploybundle.trust import FileSigner, PassphraseWrong, load_private
 from deployctl.commands import show
 from deployctl.commands.keygen import passphrase
 from deployctl.commands.keyset import keyset_path
-from deployctl.commands.options import PassphraseFile, cache, config
+from deployctl.commands.options import Json, PassphraseFile, cache, config
 
 NAME = "bundle"
 
@@ -30,6 +30,7 @@ def command(
     passphrase_file: PassphraseFile = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Ask Debian's mirror for the targets' packages again.")] = False,
     level: Annotated[int, typer.Option(min=1, max=19, help="zstd's level: 3 is quick, 19 small.")] = 3,
+    as_json: Json = False,
 ) -> None:
     """Read compose.yaml, gather images, files and deployctl itself, and write one signed bundle.
 
@@ -47,13 +48,18 @@ def command(
     images = f"{show.size(built.exported)} exported, {show.size(built.reused)} found in earlier bundles"
     show.say(f"{show.size(built.size)} in {seconds:.1f} s; images: {images}")
     show.say(f"index {built.index_digest}, signed by {signer.public.fingerprint}")
-    show.out(os.path.relpath(built.path) if built.path.is_relative_to(Path.cwd()) else str(built.path))
+    path = os.path.relpath(built.path) if built.path.is_relative_to(Path.cwd()) else str(built.path)
+    if as_json:
+        found = {"path": path, "size": built.size, "index": built.index_digest, "signed_by": signer.public.fingerprint}
+        show.data({**found, "exported": built.exported, "reused": built.reused, "seconds": round(seconds, 3)})
+    else:
+        show.out(path)
 
 
 def _signer(key: Path, file: Path | None) -> FileSigner:
     """The key, its passphrase asked for only if it has one."""
     try:
-        return load_private(key, file.read_bytes().rstrip(b"\n") if file else None)
+        return load_private(key, passphrase(file, none=True))
     except PassphraseWrong:
         if file is not None:
             raise

@@ -29,7 +29,7 @@ all:
 """
 CLIENT = """\
 # What the release asks of this client. Everything is optional; docs/reference/client.md has all keys.
-title: NAME
+title: TITLE
 networks:                                  # networks outside the site, by the names that the release's flows use
   clients: {cidr: [10.79.50.0/24]}
 # externals:                               # machines outside that a service may reach
@@ -83,7 +83,9 @@ def new(
         raise ClientExists("exists already; nothing was written", place=str(folder))
     (folder / "group_vars" / "all").mkdir(parents=True)
     (folder / "hosts.yml").write_text(HOSTS)
-    (folder / "group_vars" / "all" / "client.yml").write_text(CLIENT.replace("NAME", name))
+    (folder / "group_vars" / "all" / "client.yml").write_text(CLIENT.replace("TITLE", name, 1))
     load_site(folder.absolute())
     show.say(f"wrote {folder}/hosts.yml and group_vars/all/client.yml: put in the client's machines")
-    show.say(f"then: deployctl secrets generate --client {name} BUNDLE")
+    where = "" if inventories == INVENTORIES else f" --inventories {inventories}"
+    for step in ("trust hosts --client {}", "secrets generate --client {} BUNDLE", "install --client {} BUNDLE"):
+        show.say(f"then: deployctl {step.format(name)}{where}")

@@ -12,9 +12,19 @@ import typer
 from deploybundle.errors import InputError
 from deploybundle.trust import Algorithm, add_trusted, generate
 from deployctl.commands import show
-from deployctl.commands.options import PassphraseFile, config
+from deployctl.commands.options import Json, PassphraseFile, config
 
 NAME = "keygen"
+PROTECT = "--passphrase-file FILE, or --no-passphrase for a key that only its file mode protects"
+
+
+class PassphraseMissing(InputError):
+    """Nobody can type a passphrase here, or the file that should hold one is empty.
+
+    Give it with `--passphrase-file`, or run it at a terminal. `--no-passphrase` makes an unprotected key on purpose.
+    """
+
+    code = "passphrase-missing"
 
 
 class PassphrasesDiffer(InputError):
@@ -33,6 +43,7 @@ def command(
     ed25519: Annotated[bool, typer.Option("--ed25519", help="Ed25519 instead of P-256.")] = False,
     passphrase_file: PassphraseFile = None,
     no_passphrase: Annotated[bool, typer.Option("--no-passphrase", help="Protect it by the file's mode only.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Make a key to sign bundles with. Give its fingerprint to your clients by another way than the bundle.
 
@@ -44,16 +55,30 @@ def command(
     add_trusted(public, path.stem)
     show.say(f"wrote {path} (private: never leaves this machine) and {path}.pub (for your clients)")
     show.say("Tell your clients this fingerprint by telephone or on paper, not with the bundle:")
-    show.out(f"{public.fingerprint}\n{' '.join(public.words)}")
+    if as_json:
+        show.data({"fingerprint": public.fingerprint, "words": list(public.words), "key": str(path), "public": f"{path}.pub"})
+    else:
+        show.out(f"{public.fingerprint}\n{' '.join(public.words)}")
 
 
 def passphrase(file: Path | None, none: bool, *, twice: bool = False) -> bytes | None:
     """The key's passphrase: of a file, typed, or none where the file's mode must do."""
     if file is not None:
-        return file.read_bytes().rstrip(b"\n")
-    if none or not sys.stdin.isatty():
+        return _of_file(file)
+    if none:
+        return None
+    if not sys.stdin.isatty():
+        if twice:
+            raise PassphraseMissing("there is no terminal to type a passphrase at", hint=PROTECT)
         return None
     word = getpass.getpass("Passphrase of the signing key (empty: protected by its file mode only): ")
     if twice and word and word != getpass.getpass("Again: "):
         raise PassphrasesDiffer("the two passphrases differ", hint="type the same twice")
     return word.encode() or None
+
+
+def _of_file(file: Path) -> bytes:
+    word = file.read_bytes().rstrip(b"\r\n")
+    if not word:
+        raise PassphraseMissing("holds no passphrase", place=str(file), hint=PROTECT)
+    return word

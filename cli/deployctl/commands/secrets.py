@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,7 @@ import typer
 
 from deploybundle.release import SecretSpec
 from deployctl.commands import show
-from deployctl.commands.options import INVENTORIES, Client, Inventories, PasswordFile, site_of, vault_of
+from deployctl.commands.options import INVENTORIES, Client, Inventories, Json, PasswordFile, site_of, vault_of
 from deployctl.commands.releases import release_of
 from deployctl.commands.verify import Key
 from deployctl.secrets import Secret, generate
@@ -31,6 +32,7 @@ def command(
     inventories: Inventories = INVENTORIES,
     vault_password_file: PasswordFile = None,
     key: Key = None,
+    as_json: Json = False,
 ) -> None:
     """Make the secrets that the release needs and the client's vault lacks. What is there is kept.
 
@@ -44,10 +46,18 @@ def command(
     new = {name: secret for name, secret in made.items() if secret is not None}
     if new:
         vault.write({**held, **new})
-    show.say(f"{vault.path}: {len(new)} made ({', '.join(sorted(new)) or 'none'}), {len(held)} kept")
+    show.say(_told(vault.path, new, held))
     unknown = sorted(set(made) - set(new))
+    if as_json:
+        show.data({"vault": str(vault.path), "made": sorted(new), "kept": sorted(held), "missing": unknown})
     if unknown:
         show.say(f"only the client knows: {', '.join(unknown)}; set them with: ansible-vault edit {vault.path}")
+
+
+def _told(path: Path, new: Mapping[str, Secret], held: Mapping[str, Secret]) -> str:
+    if new:
+        return f"{path}: {len(new)} made ({', '.join(sorted(new))}), {len(held)} kept"
+    return f"{path}: nothing to make, {len(held)} kept" if held else f"nothing to make; {path} was not written"
 
 
 def _make(spec: SecretSpec, site: Site) -> Secret | None:

@@ -21,6 +21,7 @@ Step = Callable[[int, int], None]
 
 
 _notes: list[Callable[[str], None]] = []
+_last = [""]
 
 
 @contextmanager
@@ -31,6 +32,7 @@ def noted(log: Path, write: Callable[[str], None]) -> Iterator[None]:
         say(f"log: {log}")
         yield
     except BaseException as error:
+        error.at = _last[0]  # type: ignore[attr-defined]
         write("".join(traceback.format_exception(error)).rstrip())
         error.log = str(log)  # type: ignore[attr-defined]  # for whoever shows it, whatever class it is of
         raise
@@ -47,6 +49,7 @@ def _note(text: str) -> None:
 def say(text: str = "") -> None:
     """Talk, for a person. Where nobody listens any more (a terminal that was closed), work goes on."""
     _note(text)
+    _last[:] = [text.strip()]
     with suppress(OSError):
         print(text, file=sys.stderr, flush=True)
 

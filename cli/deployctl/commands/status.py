@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
 
 from deploybundle.errors import InputError
-from deployctl.apply import ask_facts
+from deployctl.apply import Journal, Run, ask_facts
 from deployctl.commands import show
 from deployctl.commands.exits import Exit
 from deployctl.commands.options import INVENTORIES, Client, Inventories, Json, site_of
 from deployctl.commands.proof import Facts, as_data, flows_of, health, show_flows, show_health, verdict
 from deployctl.hosts import HostsFailed
+from deployctl.hosts.errors import clock
 from deployctl.site import Site
 
 NAME = "status"
@@ -39,7 +41,8 @@ def command(
     site = site_of(client, inventories)
     code = Exit.DONE
     for name in [project] if project else _projects(site):
-        facts = {host: about for host, about in _facts(site, name).items() if about["record"]}
+        asked = _facts(site, name)
+        facts = {host: about for host, about in asked.items() if about["record"]}
         services, tried = health(facts), flows_of(site, name, facts) if flows else []
         if as_json:
             show.data({"project": name, **as_data(services, tried)})
@@ -47,11 +50,38 @@ def command(
             show_health(services)
             if flows:
                 show_flows(tried)
+        for line in unfinished(site, name, asked):
+            show.say(line)
         bare = [host for host, about in facts.items() if not about["network"]["loaded"]]
         for host in bare:
             show.say(f"{host}: isolation is off, the network table is not loaded: systemctl restart deployctl-network there")
         code = max(code, verdict(services, tried), Exit.FLOWS if bare else Exit.DONE)
     raise typer.Exit(code)
+
+
+def unfinished(site: Site, project: str, facts: Facts) -> Iterator[str]:
+    """What tells that a run is going on, or did not end: a lock, other versions than on other hosts, the journal."""
+    for host, about in facts.items():
+        lock = about["lock"]
+        if lock["run"]:
+            word = "is changing it" if lock["held"] else "was changing it and did not end: run the same command again"
+            yield f"{host}: {lock['holder']} {word} (since {clock(lock['since'])})"
+    versions = {host: about["record"]["release"]["version"] for host, about in facts.items() if about["record"]}
+    if len(set(versions.values())) > 1:
+        yield f"{project}: half an upgrade: {', '.join(f'{host} {one}' for host, one in versions.items())}; run install again"
+    last = _last_run(site, project)
+    if last is not None and last.outcome != "done":
+        how = last.outcome or "did not end"
+        yield f"{project}: the last {last.command} ({last.version}, {last.started[:19]} UTC) {how}; run it again to go on"
+        yield f"  its log: {site.state / 'log' / last.id}.log"
+
+
+def _last_run(site: Site, project: str) -> Run | None:
+    path = site.state / "journal.sqlite"
+    if not path.exists():
+        return None
+    with Journal(path) as journal:
+        return next((run for run in journal.runs() if run.project == project), None)
 
 
 def _projects(site: Site) -> list[str]:

@@ -21,6 +21,9 @@ Yes = Annotated[bool, typer.Option("--yes", help="The fingerprints were compared
 Replace = Annotated[bool, typer.Option("--replace", help="Pin another key over one that is pinned.")]
 
 
+HEAD = ("host", "address", "key", "fingerprint", "state")
+
+
 class NotConfirmed(InputError):
     """Nobody said that the fingerprints are right.
 
@@ -36,7 +39,9 @@ def _group() -> None:
 
 
 @app.command("hosts")
-def hosts(client: Client, inventories: Inventories = INVENTORIES, yes: Yes = False, replace: Replace = False) -> None:
+def hosts(
+    client: Client, inventories: Inventories = INVENTORIES, yes: Yes = False, replace: Replace = False, as_json: Json = False
+) -> None:
     """Show the fingerprints of the hosts' SSH keys, and pin them once you say that they are right.
 
     Example: deployctl trust hosts --client acme
@@ -44,7 +49,11 @@ def hosts(client: Client, inventories: Inventories = INVENTORIES, yes: Yes = Fal
     site = site_of(client, inventories)
     found = ask_all([host for host in site.hosts.values() if not host.local], scan)
     known = pinned(site.known_hosts)
-    show.out(show.table([_row(name, key, known) for name, key in found.items()], ("host", "address", "key", "fingerprint", "")))
+    rows = [_row(name, key, known) for name, key in found.items()]
+    if as_json:
+        show.data([dict(zip(HEAD, row, strict=True)) for row in rows])
+    else:
+        show.out(show.table(rows, (*HEAD[:-1], "")))
     new = [key for key in found.values() if known.get(key.name) != key]
     if not new:
         show.say("all are pinned already")

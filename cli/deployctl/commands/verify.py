@@ -13,7 +13,7 @@ import typer
 from deploybundle.open import Bundle, Head, open_bundle, peek, verify_blobs
 from deploybundle.trust import KeyExpired, PublicKey, Trust, UnknownSigner, load_trust, save_trust, trusted_folder
 from deployctl.commands import show
-from deployctl.commands.options import BundleFile
+from deployctl.commands.options import BundleFile, Json
 
 NAME = "verify"
 Admitted = Callable[[Head], bool]
@@ -26,7 +26,7 @@ def never(head: Head) -> bool:
     return False
 
 
-def command(bundle: BundleFile, key: Key = None) -> None:
+def command(bundle: BundleFile, key: Key = None, as_json: Json = False) -> None:
     """Check the signatures against the trusted keys, and every byte against the signed index.
 
     Example: deployctl verify dist/collector-1.0.0.bundle.tar
@@ -36,7 +36,12 @@ def command(bundle: BundleFile, key: Key = None) -> None:
     seconds = time.monotonic() - started
     rate = opened.path.stat().st_size / seconds / 1e6
     show.say(f"whole: {len(opened.blobs)} blobs, {seconds:.1f} s, {rate:.0f} MB/s")
-    show.out(f"{opened.name} {opened.version}, signed by {opened.signed_by.fingerprint if opened.signed_by else '-'}")
+    signer = opened.signed_by.fingerprint if opened.signed_by else "-"
+    if as_json:
+        found = {"name": opened.name, "version": opened.version, "index": opened.index_digest, "signed_by": signer}
+        show.data({**found, "blobs": len(opened.blobs), "seconds": round(seconds, 3)})
+    else:
+        show.out(f"{opened.name} {opened.version}, signed by {signer}")
 
 
 def verified(path: Path, key: Path | None = None, admitted: Admitted = never) -> Bundle:

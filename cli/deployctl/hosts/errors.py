@@ -31,6 +31,17 @@ class ConnectionRefused(SiteError):
     code = "ssh-refused"
 
 
+class SshSilent(SiteError):
+    """Something takes connections on the SSH port, but the protocol does not begin, or stops before a login.
+
+    Either it is not sshd, or sshd hangs (look at the host's console), or the network eats large packets: a tunnel with
+    a smaller MTU whose ICMP is filtered. `ping -M do -s 1400 HOST` shows that; the client's network team lowers the MTU
+    or lets ICMP through.
+    """
+
+    code = "ssh-silent"
+
+
 class HostKeyUnknown(SiteError):
     """No key of this host is pinned.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
+import logging
 import os
 import shlex
 import socket
@@ -21,10 +22,11 @@ from pathlib import Path
 import paramiko
 
 from deploybundle.errors import SiteError
-from deployctl.hosts.errors import ConnectionRefused, HostKeyChanged, HostKeyUnknown, LoginRefused, Unreachable
+from deployctl.hosts.errors import ConnectionRefused, HostKeyChanged, HostKeyUnknown, LoginRefused, SshSilent, Unreachable
 from deployctl.site import Host
 
 TIMEOUT = 10.0
+logging.getLogger("paramiko").addHandler(logging.NullHandler())  # its threads log tracebacks of what we tell ourselves
 PREFERRED = ("ssh-ed25519", "ecdsa-sha2-nistp256", "rsa-sha2-512")
 
 
@@ -152,8 +154,9 @@ def _transport(host: Host) -> Iterator[paramiko.Transport]:
         transport.start_client(timeout=TIMEOUT)
         yield transport
     except (paramiko.SSHException, EOFError, OSError) as problem:
-        words = f"{host.address} port {_port(host)} does not speak SSH: {problem}"
-        raise ConnectionRefused(words, place=host.name, hint="look at sshd on the host") from problem
+        words = f"{host.address} port {_port(host)} takes connections, but does not answer as SSH does: {problem}"
+        hint = f"is it sshd? if so, something between eats large packets: try `ping -M do -s 1400 {host.address}`"
+        raise SshSilent(words, place=host.name, hint=hint) from problem
     finally:
         transport.close()
 

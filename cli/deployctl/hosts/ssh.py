@@ -29,6 +29,10 @@ REMOTE = (
 )
 
 
+ALIVE = ("-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=3")
+"""A host that says nothing for 45 s is taken for lost. playbooks/ansible.cfg says the same to plain Ansible."""
+
+
 def control_folder() -> Path:
     """A private folder with a short path: a socket's path may have 108 bytes, and ssh adds 17 while it opens one."""
     folder = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()) / f"deployctl-{os.getuid()}"
@@ -42,10 +46,9 @@ def control_folder() -> Path:
 def options(known_hosts: Path) -> list[str]:
     """The options of every ssh of ours, Ansible's too: then they share one connection to a host."""
     return [
-        "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-o", "ServerAliveInterval=15",
-        "-o", "ServerAliveCountMax=4", "-o", "StrictHostKeyChecking=yes", "-o", "GlobalKnownHostsFile=none",
-        "-o", f'UserKnownHostsFile="{known_hosts}"', "-o", f"ControlPath={control_folder()}/%C",
-        "-o", "ControlMaster=auto", "-o", "ControlPersist=60",
+        "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", *ALIVE, "-o", "StrictHostKeyChecking=yes",
+        "-o", "GlobalKnownHostsFile=none", "-o", f'UserKnownHostsFile="{known_hosts}"',
+        "-o", f"ControlPath={control_folder()}/%C", "-o", "ControlMaster=auto", "-o", "ControlPersist=60",
     ]  # fmt: skip
 
 

@@ -241,7 +241,8 @@ def _start(work: _Work, machine: Machine, *, keep: bool, there: bool) -> None:
         docker.run(["start", naming.container(work.client, machine.name)])
         return
     if there:
-        work.say(f"{machine.name} is made anew")
+        lost = "; what was installed there is lost" if machine.kind == "deploy" else ""
+        work.say(f"{machine.name} is made anew, since the inventory or its image changed{lost}")
         _discard(work.client, [machine.name])
     if machine.kind == "host":
         sizes = dict(work.making.disks)

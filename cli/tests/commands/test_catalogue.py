@@ -8,13 +8,16 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer.main
 from said import Deployctl
 
 from deploybundle.errors import DeployctlError, below
 from deployctl.commands.catalogue import catalogue
 from deployctl.commands.exits import Exit
+from deployctl.commands.main import app
 
 TOP = Path(__file__).resolve().parents[3]
 CODES = catalogue()
@@ -72,3 +75,34 @@ def test_with_json_an_error_is_json_too(deployctl: Deployctl) -> None:
     assert (error["code"], error["exit_code"], said.code) == ("code-unknown", 1, 1)
     assert error["hint"] == 'did you mean "host-key-changed"?'
     assert json.loads(deployctl("explain", "--nope", "--json").out)["error"]["code"] == "usage"
+
+
+REPORTS = {
+    "bundle", "explain", "inspect", "install", "keygen", "keyset show", "plan", "preflight", "rehearse status",
+    "secrets generate", "status", "trust hosts", "trust show", "verify",
+}  # fmt: skip
+ACTS = {
+    "client new", "keyset add", "keyset retire", "keyset revoke", "rehearse down", "rehearse reset", "rehearse shell",
+    "rehearse up", "render", "trust add", "trust revoke",
+}  # fmt: skip
+"""What these leave behind is files, keys and machines; their exit code says whether they could."""
+
+
+def walked(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
+    below = getattr(command, "commands", None)
+    if below is None:
+        yield " ".join(words), command
+    for name, one in (below or {}).items():
+        yield from walked(one, (*words, name))
+
+
+VERBS = dict(walked(typer.main.get_command(app)))
+
+
+def test_every_verb_is_known_to_report_or_to_act() -> None:
+    assert set(VERBS) - REPORTS - ACTS == set(), "name the new verb above"
+
+
+@pytest.mark.parametrize("verb", sorted(REPORTS & set(VERBS)))
+def test_what_reports_has_json(verb: str) -> None:
+    assert any("--json" in option.opts for option in VERBS[verb].params)

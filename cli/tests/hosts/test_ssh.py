@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from deploybundle.errors import LockedError, SiteError
+from deployctl.apply.run import playbooks
 from deployctl.hosts import HostsFailed, NoAnswer, NoPython, SudoRefused, ask, ssh_command
 from deployctl.hosts.errors import collect
-from deployctl.hosts.ssh import _silence
+from deployctl.hosts.ssh import ALIVE, _silence
 from deployctl.site import Host
 
 LOCAL = Host("here", "127.0.0.1", "data", {"ansible_connection": "local"})
@@ -64,3 +65,8 @@ def test_all_problems_come_in_one_error() -> None:
 def test_a_lock_held_by_somebody_else_comes_first() -> None:
     with pytest.raises(LockedError):
         collect({"a": done(SiteError("x")), "b": done(LockedError("y"))})
+
+
+def test_ansible_takes_a_host_for_lost_after_the_same_time_as_we_do() -> None:
+    text = (playbooks() / "ansible.cfg").read_text()
+    assert " ".join(ALIVE) in text
