@@ -11,18 +11,16 @@ runs in a thread.
 A run starts from the beginning each time: the rows of an attempt that did not finish are thrown away.
 """
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from pydantic import SecretStr
 
 from collector.sources.settings import SourceSettings
 
-Record = dict[str, Any]
 Batch = list[str]
-"""JSON texts, each an object on one line as `encode` makes it, in the order of the source."""
+"""JSON texts, each an object on one line, without tabs between its tokens, in the order of the source. `records.texts` makes
+them of dictionaries, `records.passed` of what came as JSON. None holds what PostgreSQL's jsonb cannot."""
 BATCH_ROWS, BATCH_CHARACTERS = 1000, 2**18
 """Yield a batch when it has so many rows, or about so many characters; earlier if the source is slow."""
 
@@ -60,16 +58,3 @@ class Context:
         """Raises Cancelled if the job has been cancelled."""
         if self.cancelled():
             raise Cancelled
-
-
-def encode(record: Record, place: str = "") -> str:
-    """The record as one line of JSON, keys in their order. Raises SourceError for what JSON or PostgreSQL cannot hold: infinite
-    numbers, lone surrogates, the character NUL, values of types without a JSON form."""
-    try:
-        text = json.dumps(record, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-        text.encode()
-    except (ValueError, TypeError, RecursionError) as error:
-        raise SourceError(f"{place}: {error}" if place else str(error)) from None
-    if "\\u0000" in text and "\\u0000" in text.replace("\\\\", ""):
-        raise SourceError(f"{place}: holds the character NUL" if place else "holds the character NUL")
-    return text
