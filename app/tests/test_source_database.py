@@ -24,6 +24,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from collector.sources import Cancelled, Context, SourceError
 from collector.sources.database import Config, collect
 from collector.sources.generic import Dialect
+from collector.sources.records import passed
 from collector.sources.settings import Connection, SourceSettings
 from collector.sources.values import plain
 
@@ -503,3 +504,22 @@ def test_any_value_has_a_form_in_json_that_loses_nothing(value: Any) -> None:
         assert float(orjson.loads(text)["x"]) == value or value != value
     if isinstance(value, bytes):
         assert bytes.fromhex(orjson.loads(text)["x"].removeprefix("\\x")) == value
+
+
+@pytest.mark.docker
+async def test_what_a_batch_may_hold_postgres_holds(services: Services) -> None:
+    numbers = ["1e308", "-1e-400", "1e-16383", "0." + "1" * 16_383, "9" * 300, "1E+2", "-0.0"]
+    values = [*numbers, "[" * 1000 + "]" * 1000, '"\\ud83d\\ude00 \\\\u0000 \\u0001\\u007f"', '{"a":1,"a":2}', '{"":0}']
+    own = await connect(services, "collector")
+    try:
+        for value in values:
+            (line,) = passed([f'{{"x":{value}}}'.encode()], str)
+            assert await own.fetchval("SELECT $1::text::jsonb IS NOT NULL", line), value
+        for value in ("1e-20000", "1.5E-16383", "[[0." + "1" * 16_384 + "]]"):
+            line = f'{{"x":{value}}}'
+            with pytest.raises(SourceError, match="more than 16383 digits after the point"):
+                passed([b'{"x":"e-99999"}', line.encode()], str)
+            with pytest.raises(asyncpg.NumericValueOutOfRangeError):
+                await own.fetchval("SELECT $1::text::jsonb IS NOT NULL", line)
+    finally:
+        await own.close()

@@ -9,7 +9,7 @@ from pydantic import Field
 from collector.sources import BATCH_CHARACTERS, BATCH_ROWS, Batch
 from collector.sources.chunks import byte_lines
 from collector.sources.elements import elements
-from collector.sources.records import passed, refuse_nul
+from collector.sources.records import fit, passed
 
 JsonPath = Annotated[str, Field(max_length=500, pattern=r"^([^.]+(\.[^.]+)*)?$", examples=["", "data.items"])]
 
@@ -45,10 +45,10 @@ def json_batches(chunks: Iterable[bytes], path: tuple[str, ...], longest: int) -
         batch.append(text)
         size += len(text)
         if len(batch) >= BATCH_ROWS or size >= BATCH_CHARACTERS:
-            yield refuse_nul(batch, partial(item, first))
+            yield fit(batch, partial(item, first))
             first, batch, size = first + len(batch), [], 0
     if batch:
-        yield refuse_nul(batch, partial(item, first))
+        yield fit(batch, partial(item, first))
 
 
 def item(first: int, index: int) -> str:

@@ -8,7 +8,7 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncResult
 
 from collector.sources import Batch, SourceError
-from collector.sources.records import refuse_nul
+from collector.sources.records import fit
 from collector.sources.values import plain
 
 
@@ -35,7 +35,7 @@ class Dialect:
             lines = [orjson.dumps(dict(zip(names, map(plain, row), strict=True))) for row in rows]
         except TypeError as error:
             raise SourceError(f"row {first} or one of the {len(rows) - 1} after it: {error}") from None
-        return refuse_nul(lines, lambda index: f"row {first + index}")
+        return fit(lines, lambda index: f"row {first + index}")
 
     def may_pass(self, error: BaseException) -> bool:
         """Whether the same may succeed later."""

@@ -1,16 +1,23 @@
 """Many records at once, from what a parser gives to the lines of JSON that a batch is.
 
-What PostgreSQL's jsonb cannot hold is refused here: the character NUL, lone surrogates, infinite numbers. JSON that came as
-JSON passes unchanged, so that no digit of a number is lost.
+What PostgreSQL's jsonb cannot hold is refused here: NUL, lone surrogates, infinite numbers and all too fine ones.
+JSON that came as JSON passes unchanged, so that no digit of a number is lost.
 """
 
+import json
+import re
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from decimal import Decimal
 from typing import Any
 
 import orjson
 
 from collector.sources import Batch, Context, SourceError
+
+DIGITS = 16383
+"""After the point, in a numeric of PostgreSQL (its documentation, 8.1.2)."""
+FINE = re.compile(rb"[eE]-[0-9]{5}|[0-9]{%d}" % DIGITS)
 
 Place = Callable[[int], str]
 """What the record of this index within the batch is called in an error."""
@@ -22,7 +29,7 @@ def texts(records: Sequence[dict[str, Any]], place: Place) -> Batch:
         lines = list(map(orjson.dumps, records))
     except TypeError:
         raise SourceError(first_error(records, place)) from None
-    return refuse_nul(lines, place)
+    return fit(lines, place)
 
 
 def first_error(records: Sequence[dict[str, Any]], place: Place) -> str:
@@ -44,7 +51,7 @@ def passed(lines: list[bytes], place: Place) -> Batch:
         strangers = {ValueError}
     if strangers:
         raise SourceError(first_stranger(lines, place))
-    return refuse_nul(lines, place)
+    return fit(lines, place)
 
 
 def first_stranger(lines: list[bytes], place: Place) -> str:
@@ -57,13 +64,34 @@ def first_stranger(lines: list[bytes], place: Place) -> str:
     raise AssertionError("one of the lines is not an object")
 
 
-def refuse_nul(lines: list[bytes], place: Place) -> Batch:
+def fit(lines: list[bytes], place: Place) -> Batch:
+    """The batch. Raises SourceError for what jsonb cannot hold."""
     joined = b"\n".join(lines).translate(None, b"\t\r")  # between tokens only: no string of JSON holds them so
     if b"\\u0000" in joined:
-        for index, line in enumerate(lines):
-            if b"\\u0000" in line.replace(b"\\\\", b""):
-                raise SourceError(f"{place(index)}: holds the character NUL")
+        refuse_nul(lines, place)
+    if (b"e-" in joined or b"E-" in joined or len(joined) > DIGITS) and FINE.search(joined):
+        refuse_fine(lines, place)
     return joined.decode().split("\n") if lines else []
+
+
+def refuse_nul(lines: list[bytes], place: Place) -> None:
+    for index, line in enumerate(lines):
+        if b"\\u0000" in line.replace(b"\\\\", b""):
+            raise SourceError(f"{place(index)}: holds the character NUL")
+
+
+def refuse_fine(lines: list[bytes], place: Place) -> None:
+    for index, line in enumerate(lines):
+        try:
+            json.loads(line, parse_float=refuse_digits)
+        except (ValueError, RecursionError) as error:
+            raise SourceError(f"{place(index)}: {error}") from None
+
+
+def refuse_digits(number: str) -> None:
+    exponent = Decimal(number).as_tuple().exponent
+    if isinstance(exponent, int) and exponent < -DIGITS:
+        raise ValueError(f"holds a number with more than {DIGITS} digits after the point")
 
 
 async def within(batches: AsyncGenerator[Batch, None], context: Context) -> AsyncGenerator[Batch, None]:
