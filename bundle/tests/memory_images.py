@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from deploybundle.sources import Config, Exported, ImageInfo, ImageMissing, Layer
@@ -55,9 +55,10 @@ class MemoryImages:
         layers = self.images[ref]
         return ImageInfo(ref, digest(self.config(ref)), tuple(map(digest, layers)), sum(map(len, layers)))
 
-    def export(self, refs: Sequence[str]) -> Iterator[Exported]:
-        """All layers and configs, a shared layer once for each image that has it."""
-        self.exports.append(list(refs))
+    def export(self, images: Sequence[ImageInfo], have: Collection[str]) -> Iterator[Exported]:
+        """All layers and configs, a shared layer once for each image that has it; as old engines, it looks at no `have`."""
+        refs = [image.ref for image in images]
+        self.exports.append(refs)
         for ref in refs:
             for raw in self.images[ref]:
                 yield Layer(io.BytesIO(raw), len(raw) if self.sizes_known else None)

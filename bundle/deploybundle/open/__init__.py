@@ -12,6 +12,8 @@ from deploybundle.open.problems import (
     HostileName,
     NoBundle,
     NotABundle,
+    PartDamaged,
+    PartMissing,
 )
 from deploybundle.open.types import BlobAt, Descriptor, Image, Layer
 from deploybundle.open.verify import Progress, verify_blobs
@@ -35,6 +37,8 @@ __all__ = [
     "Layer",
     "NoBundle",
     "NotABundle",
+    "PartDamaged",
+    "PartMissing",
     "Progress",
     "extract_files",
     "open_bundle",

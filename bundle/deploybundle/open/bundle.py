@@ -11,6 +11,8 @@ from typing import Any, BinaryIO
 from deploybundle import trust
 from deploybundle.open import media, streams
 from deploybundle.open.content import DIGEST, Content, Fetch, parse_index
+from deploybundle.open.medium import Medium, OneFile, Reading
+from deploybundle.open.parts import SUFFIX, find_parts, part_named
 from deploybundle.open.problems import AGAIN, BundleDamaged, BundleTruncated, NoBundle, NotABundle
 from deploybundle.open.tar import BLOCK, Entry, Tar, header
 from deploybundle.open.types import BlobAt, Descriptor, Image, Layer
@@ -20,7 +22,7 @@ from deploybundle.open.types import BlobAt, Descriptor, Image, Layer
 class Bundle:
     """A release in one file, read in place. `index_digest` is its identity, `meta` its release.json, `blobs` by digest."""
 
-    path: Path
+    medium: Medium
     index: bytes
     index_digest: str
     meta: dict[str, Any]
@@ -29,6 +31,16 @@ class Bundle:
     blobs: dict[str, BlobAt]
     signed_by: trust.PublicKey | None
     statement: trust.Statement | None
+
+    @property
+    def path(self) -> Path:
+        """The file, or the list of its parts."""
+        return self.medium.path
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file, or of all parts."""
+        return self.medium.size
 
     @property
     def name(self) -> str:
@@ -91,11 +103,12 @@ class Head:
     vendor: trust.PublicKey
 
 
-def peek(path: Path) -> Head:
+def peek(path: Path, *, folders: Sequence[Path] = ()) -> Head:
     """A bundle's own words about its identity and its signer. RefusedError or NoBundle as `open_bundle` raises."""
     try:
-        with path.open("rb") as file:
-            tar = Tar(file, path.stat().st_size, str(path))
+        medium = medium_of(path, folders)
+        with Reading(medium) as file:
+            tar = Tar(file, medium.size, str(path))
             data = {name: tar.read(entry.offset, entry.size) for name, entry in _read_head(tar).items()}
     except OSError as error:
         raise NoBundle(f"cannot be read: {error.strerror}", place=str(path)) from error
@@ -107,32 +120,43 @@ def peek(path: Path) -> Head:
     return Head(f"sha256:{hashlib.sha256(data['index.json']).hexdigest()}", named.partition(" ")[0], key)
 
 
-def open_bundle(path: Path, keys: Sequence[trust.PublicKey] | None) -> Bundle:
+def open_bundle(path: Path, keys: Sequence[trust.PublicKey] | None, *, folders: Sequence[Path] = ()) -> Bundle:
     """Read a bundle's head and find its blobs; both signatures must be by one of `keys`.
 
-    `keys=None` checks no signature: only for a vendor's own earlier builds. The blobs' bytes are checked by `verify_blobs`,
-    or as they are read. Raises RefusedError (also its signatures' kinds) or, if there is no such file, NoBundle.
+    `path` is a file, or the list of numbered parts, which lie beside it or in `folders`. `keys=None` checks no
+    signature: only for a vendor's own earlier builds. The blobs' bytes are checked by `verify_blobs`, or as they are read.
+    Raises RefusedError (also its signatures' kinds), PartMissing or, if there is no such file, NoBundle.
     """
     try:
-        with path.open("rb") as file:
-            return _open(Tar(file, path.stat().st_size, str(path)), path, keys)
+        return open_medium(medium_of(path, folders), keys)
     except OSError as error:
         raise NoBundle(f"cannot be read: {error.strerror}", place=str(path)) from error
 
 
-def _open(tar: Tar, path: Path, keys: Sequence[trust.PublicKey] | None) -> Bundle:
-    head = _read_head(tar)
+def medium_of(path: Path, folders: Sequence[Path] = ()) -> Medium:
+    """What a bundle's file, or the list of its parts, stands for. OSError if it is not there; PartMissing."""
+    return find_parts(path, folders) if path.name.endswith(SUFFIX) else OneFile(path, path.stat().st_size)
+
+
+def open_medium(medium: Medium, keys: Sequence[trust.PublicKey] | None) -> Bundle:
+    """The same for what was found already."""
+    with Reading(medium) as file, part_named(medium):
+        return _open(Tar(file, medium.size, str(medium.path)), medium, keys)
+
+
+def _open(tar: Tar, medium: Medium, keys: Sequence[trust.PublicKey] | None) -> Bundle:
+    head, path = _read_head(tar), medium.path
     data = {name: tar.read(entry.offset, entry.size) for name, entry in head.items()}
     index = data["index.json"]
     signer = _check_signatures(data, str(path), keys) if keys is not None else None
     parsed = parse_index(index, f"{path}: index.json")
     _check_head(tar, head, data, int(parsed["annotations"][media.HEAD]))
-    blobs = _find_blobs(tar, path, head["deployctl/padding"].end)
+    blobs = _find_blobs(tar, medium, head["deployctl/padding"].end)
     content = Content(parsed, f"{path}: index.json", _fetcher(path, blobs)).read()
     _check_complete(content, blobs)
     said = trust.read_statement(data["deployctl/index.dsse.json"], str(path)) if signer else None
     digest = f"sha256:{hashlib.sha256(index).hexdigest()}"
-    return Bundle(path, index, digest, content.meta, content.images, content.kinds, blobs, signer, said)
+    return Bundle(medium, index, digest, content.meta, content.images, content.kinds, blobs, signer, said)
 
 
 def _read_head(tar: Tar) -> dict[str, Entry]:
@@ -185,7 +209,7 @@ def _check_head(tar: Tar, head: dict[str, Entry], data: dict[str, bytes], expect
         raise tar.damaged(f"expected zeros up to {expected}", padding.offset)
 
 
-def _find_blobs(tar: Tar, path: Path, at: int) -> dict[str, BlobAt]:
+def _find_blobs(tar: Tar, medium: Medium, at: int) -> dict[str, BlobAt]:
     blobs: dict[str, BlobAt] = {}
     while entry := tar.entry(at):
         digest = "sha256:" + entry.name.removeprefix(media.BLOBS)
@@ -193,7 +217,7 @@ def _find_blobs(tar: Tar, path: Path, at: int) -> dict[str, BlobAt]:
             raise tar.damaged(f"expected a blob, once, got {entry.name!r}", at)
         if len(blobs) >= media.BLOB_COUNT:
             raise tar.damaged(f"more than {media.BLOB_COUNT} blobs", at)
-        blobs[digest], at = BlobAt(path, entry.offset, entry.size), entry.end
+        blobs[digest], at = BlobAt(medium, entry.offset, entry.size), entry.end
     return blobs
 
 

@@ -62,6 +62,18 @@ class BlobDamaged(BundleDamaged):
     code = "blob-damaged"
 
 
+class PartMissing(InputError):
+    """Of a bundle in parts, some are not there yet, or not whole."""
+
+    code = "part-missing"
+
+
+class PartDamaged(RefusedError):
+    """One part of a bundle is not the one that its list names."""
+
+    code = "part-damaged"
+
+
 class HostileName(BundleDamaged):
     """A file's name would leave its folder, or cannot be a name.
 

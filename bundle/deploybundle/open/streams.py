@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 from typing import BinaryIO
 
 import zstandard
 
+from deploybundle.open.medium import Reading, read_at
 from deploybundle.open.problems import AGAIN, BlobDamaged
 from deploybundle.open.types import BlobAt, Layer
 
@@ -53,10 +53,10 @@ class _Verified(io.RawIOBase):
 class _Blob(_Verified):
     def __init__(self, at: BlobAt, digest: str, place: str) -> None:
         super().__init__(at.size, digest, place)
-        self._file, self._offset = at.path.open("rb"), at.offset
+        self._file, self._offset = at.medium.open(), at.offset
 
     def _fill(self, into: memoryview) -> int:
-        count = os.preadv(self._file.fileno(), [into], self._offset)
+        count = self._file.read_into(into, self._offset)
         self._offset += count
         return count
 
@@ -107,8 +107,8 @@ def open_layer(at: BlobAt, layer: Layer, place: str) -> BinaryIO:
 
 
 def _peek(at: BlobAt) -> bytes:
-    with at.path.open("rb") as file:
-        return os.pread(file.fileno(), min(at.size, 18), at.offset)
+    with Reading(at.medium) as file:
+        return read_at(file, at.offset, min(at.size, 18))
 
 
 def read_blob(at: BlobAt, digest: str, limit: int, place: str) -> bytes:

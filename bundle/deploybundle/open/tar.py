@@ -6,10 +6,9 @@ devices, PAX or sparse entries to fear: their headers are not among ours.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from typing import BinaryIO
 
+from deploybundle.open.medium import Handle, read_at
 from deploybundle.open.problems import AGAIN, BundleDamaged, BundleTruncated
 
 BLOCK = 512
@@ -48,15 +47,15 @@ def header(name: str, size: int) -> bytes:
 
 @dataclass(frozen=True)
 class Tar:
-    """An open file, read by offset; `size` is the whole file's, in bytes."""
+    """An open medium, read by offset; `size` is the whole of it, in bytes."""
 
-    file: BinaryIO
+    file: Handle
     size: int
     place: str
 
     def read(self, offset: int, size: int) -> bytes:
         """Exactly these bytes. BundleTruncated if the file ends before."""
-        data = os.pread(self.file.fileno(), size, offset)
+        data = read_at(self.file, offset, size)
         if len(data) != size:
             raise self.truncated(offset + size)
         return data

@@ -6,16 +6,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from deploybundle.open.medium import Medium
 from deploybundle.trust import canonical
 
 
 @dataclass(frozen=True)
 class BlobAt:
-    """Where a blob lies: `offset` and `size` in bytes within the file `path`."""
+    """Where a blob lies: `offset` and `size` in bytes within a medium."""
 
-    path: Path
+    medium: Medium
     offset: int
     size: int
+
+    @property
+    def path(self) -> Path:
+        """How to name the medium to a person."""
+        return self.medium.path
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import BinaryIO
 
 from deploybundle.open.bundle import Bundle
+from deploybundle.open.medium import Handle, Medium, Reading
+from deploybundle.open.parts import part_named
 from deploybundle.open.problems import AGAIN, BlobDamaged, NoBundle
 from deploybundle.open.streams import CHUNK
 
@@ -22,7 +24,7 @@ class _Work:
     """What the threads share. `jobs` are (number from 1, digest), the largest blob first, so that the cores end together."""
 
     bundle: Bundle
-    file: BinaryIO
+    files: Mapping[Medium, Handle]
     progress: Progress | None
     jobs: Iterator[tuple[int, str]]
     total: int
@@ -50,13 +52,17 @@ def verify_blobs(bundle: Bundle, progress: Progress | None = None) -> None:
     blobs = bundle.blobs
     numbered = sorted(enumerate(blobs, 1), key=lambda job: -blobs[job[1]].size)
     try:
-        with bundle.path.open("rb") as file:
-            work = _Work(bundle, file, progress, iter(numbered), sum(at.size for at in blobs.values()))
+        with contextlib.ExitStack() as stack:
+            media = {at.medium for at in blobs.values()}
+            files = {medium: stack.enter_context(Reading(medium)) for medium in media}
+            work = _Work(bundle, files, progress, iter(numbered), sum(at.size for at in blobs.values()))
             _run(work)
     except OSError as error:
         raise NoBundle(f"cannot be read: {error.strerror}", place=str(bundle.path)) from error
     if work.problems:
-        raise work.problems[min(work.problems)]
+        number = min(work.problems)
+        with part_named(blobs[list(blobs)[number - 1]].medium):
+            raise work.problems[number]
 
 
 def _run(work: _Work) -> None:
@@ -82,8 +88,9 @@ def _hash_all(work: _Work) -> None:
 
 def _hash(work: _Work, digest: str, buffer: memoryview) -> str:
     at, found, done = work.bundle.blobs[digest], hashlib.sha256(), 0
+    file = work.files[at.medium]
     while done < at.size and not work.stop.is_set():
-        count = os.preadv(work.file.fileno(), [buffer[: at.size - done]], at.offset + done)
+        count = file.read_into(buffer[: at.size - done], at.offset + done)
         if not count:
             break
         found.update(buffer[:count])
@@ -95,4 +102,4 @@ def _hash(work: _Work, digest: str, buffer: memoryview) -> str:
 def _problem(bundle: Bundle, number: int, digest: str, got: str) -> BlobDamaged:
     at = bundle.blobs[digest]
     where = f"blob {number} of {len(bundle.blobs)}, {at.size} bytes at offset {at.offset}"
-    return BlobDamaged(f"expected {digest}, got {got} ({where})", place=str(bundle.path), hint=AGAIN)
+    return BlobDamaged(f"expected {digest}, got {got} ({where})", place=str(at.path), hint=AGAIN)

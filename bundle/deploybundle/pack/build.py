@@ -11,13 +11,15 @@ from typing import Any
 
 from deploybundle import sources, trust
 from deploybundle.errors import RefusedError
-from deploybundle.open import Bundle, Image, Layer, Progress, media, open_bundle
+from deploybundle.open import Bundle, Image, Layer, Progress, media
+from deploybundle.open.bundle import open_medium
+from deploybundle.open.medium import Medium
 from deploybundle.open.streams import CHUNK
 from deploybundle.pack import index as oci
 from deploybundle.pack.layers import LEVEL, Layers, compressor_of
 from deploybundle.pack.partial import partial
 from deploybundle.pack.problems import CannotBundle, ImageChanged
-from deploybundle.pack.writer import Blob, Writer, write_at
+from deploybundle.pack.writer import Blob, Writer
 from deploybundle.trust import canonical
 
 Members = sources.Members
@@ -50,6 +52,7 @@ def build(
     keyset: Members | None = None,
     known: Sequence[Bundle] = (),
     level: int = LEVEL,
+    split: int | None = None,
     progress: Progress | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     builder: str = "deployctl",
@@ -59,6 +62,7 @@ def build(
     `files` and `tools` are files by name, `wheels` by Python ("3.11"), `packages` a repository for each target
     ("debian-13"), `keyset` the vendor's keyset.json. What one of `known` has is copied from there; if all layers and
     configs are, `source` is not asked. `progress(done, total)` counts raw bytes out of the engine.
+    With `split`, in parts of so many bytes; then `out` is their list.
     The same input makes the same index and blobs; only the signatures and their time differ.
     """
     named: dict[str, Members] = {f"wheels-{python}": {path.name: path for path in paths} for python, paths in wheels.items()}
@@ -67,13 +71,13 @@ def build(
     kinds = {kind: members for kind, members in given.items() if members}
     name = f"{meta['name']} {meta['version']}"
     head = oci.head_size(name, [image.ref for image in images], [*kinds, "release"])
-    with partial(out) as (file, path):
-        job = _Job(Writer(file, head), _Known(known), images, path.parent, level, progress)
+    with partial(out, split) as sink:
+        job = _Job(Writer(sink, head), _Known(known), images, out.parent, level, progress)
         job.run(source, kinds, meta)
         index = oci.index(head, name, job.manifests, job.kinds, job.installer)
-        write_at(file, _head(head, index, signer, name, clock(), builder), 0)
+        sink.write(_head(head, index, signer, name, clock(), builder), 0)
         size = job.writer.end()
-        _check(path, signer)
+        _check(sink.medium(), signer)
     digest = f"sha256:{hashlib.sha256(index).hexdigest()}"
     return Built(out, digest, size, job.exported, job.layers.written, job.reused)
 
@@ -89,10 +93,10 @@ def _head(size: int, index: bytes, signer: trust.Signer, name: str, time: dateti
     return oci.head(size, parts)
 
 
-def _check(path: Path, signer: trust.Signer) -> None:
+def _check(medium: Medium, signer: trust.Signer) -> None:
     """What a reader would refuse is never published: a name that no file may have, an image name that is none."""
     try:
-        open_bundle(path, [signer.public])
+        open_medium(medium, [signer.public])
     except RefusedError as error:
         raise CannotBundle(error.message, place=error.place.replace(".partial", ""), hint="change this in the input") from error
 
@@ -108,9 +112,6 @@ class _Known:
             self.configs.setdefault(image.config_digest, image)
             for layer in image.layers:
                 self.layers.setdefault(layer.diff_id, (bundle, layer))
-
-    def has(self, image: sources.ImageInfo) -> bool:
-        return image.config_digest in self.configs and all(diff_id in self.layers for diff_id in image.diff_ids)
 
 
 @dataclass
@@ -144,25 +145,28 @@ class _Job:
         self._release(meta)
 
     def _reuse(self) -> None:
-        for image in self.images:
-            for diff_id in image.diff_ids:
-                if diff_id in self.known.layers and diff_id not in self.layers.found:
-                    self._copy(*self.known.layers[diff_id])
-            if image.config_digest in self.known.configs:
-                self.configs[image.config_digest] = self.writer.put(self.known.configs[image.config_digest].config)
-
-    def _copy(self, bundle: Bundle, layer: Layer) -> None:
-        self.writer.copy(layer.blob.digest, bundle.locate(layer.blob.digest))
-        self.layers.found[layer.diff_id] = layer
-        self.reused += layer.blob.size
+        wanted = {diff_id for image in self.images for diff_id in image.diff_ids}
+        found = {diff_id: self.known.layers[diff_id] for diff_id in sorted(wanted) if diff_id in self.known.layers}
+        self.writer.copy({layer.blob.digest: bundle.locate(layer.blob.digest) for bundle, layer in found.values()})
+        self.layers.found = {diff_id: layer for diff_id, (_, layer) in found.items()}
+        self.reused = sum(layer.blob.size for _, layer in found.values())
+        for digest in sorted({image.config_digest for image in self.images} & set(self.known.configs)):
+            self.configs[digest] = self.writer.put(self.known.configs[digest].config)
 
     def _export(self, source: sources.ImageSource) -> None:
-        todo = {image.config_digest: image for image in self.images if not self.known.has(image)}
-        if not todo:
-            return
-        self.total = sum(image.size for image in todo.values())
+        for guess in (True, False):
+            self.layers.guess = guess
+            todo = {image.config_digest: image for image in self.images if not self._has(image)}
+            if todo:
+                self.total = max(self.total, self.exported) + sum(image.size for image in todo.values())
+                self._take(source, todo)
+
+    def _has(self, image: sources.ImageInfo) -> bool:
+        return image.config_digest in self.configs and all(diff_id in self.layers.found for diff_id in image.diff_ids)
+
+    def _take(self, source: sources.ImageSource, todo: Mapping[str, sources.ImageInfo]) -> None:
         compressor = compressor_of(self.level)
-        for part in source.export(sorted(image.ref for image in todo.values())):
+        for part in source.export(sorted(todo.values(), key=lambda image: image.ref), self.layers.found.keys()):
             if isinstance(part, sources.Layer):
                 self.layers.add(part, compressor)
             elif part.digest in todo:
@@ -184,6 +188,7 @@ class _Job:
 
     def _kinds(self, kinds: Mapping[str, Members]) -> None:
         empty = oci.descriptor(media.EMPTY, self.writer.put(media.EMPTY_BLOB))
+        self._pinned([member for members in kinds.values() for member in members.values()])
         for kind, members in sorted(kinds.items()):
             blobs = {name: self._member(member) for name, member in sorted(members.items())}
             found = [oci.descriptor(media.FILE, blobs[name], _notes(name, members[name])) for name in blobs]
@@ -191,12 +196,16 @@ class _Job:
             if kind == "tools" and "installer" in blobs:
                 self.installer = blobs["installer"].digest
 
+    def _pinned(self, members: Sequence[Path | sources.Pinned]) -> None:
+        """Files whose digest is known before they are read are taken from an earlier bundle that has them."""
+        digests = sorted({member.digest for member in members if isinstance(member, sources.Pinned)} & set(self.known.blobs))
+        self.writer.copy({digest: self.known.blobs[digest] for digest in digests})
+
     def _member(self, member: Path | sources.Pinned) -> Blob:
-        """A file's blob. One whose digest is known already is taken from an earlier bundle that has it, unread."""
         if isinstance(member, Path):
             return self.writer.stream(_read(member))
-        if member.digest in self.known.blobs:
-            return self.writer.copy(member.digest, self.known.blobs[member.digest])
+        if member.digest in self.writer.blobs:
+            return self.writer.blobs[member.digest]
         blob = self.writer.stream(_read(member.path))
         if blob.digest != member.digest:
             raise CannotBundle(f"expected {member.digest}, got {blob.digest}", place=str(member.path), hint=_CHANGED)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import BinaryIO
 
 from deploybundle.open import BlobAt, media
+from deploybundle.open.medium import Reading
 from deploybundle.open.streams import CHUNK
 from deploybundle.open.tar import BLOCK, END, header, padding
+from deploybundle.pack.partial import Sink
 from deploybundle.pack.problems import EarlierBundleDamaged
 
 
@@ -25,9 +27,9 @@ class Blob:
 
 @dataclass
 class Writer:
-    """Writes behind the head: `file` is a descriptor, `at` the offset of the next header. No blob is written twice."""
+    """Writes behind the head: `at` is the offset of the next header. No blob is written twice."""
 
-    file: int
+    sink: Sink
     at: int
     blobs: dict[str, Blob] = field(default_factory=dict)
 
@@ -35,88 +37,97 @@ class Writer:
         """Write these bytes, unless they are there."""
         return self.stream([data])
 
-    def stream(self, chunks: Iterable[bytes], keep: Callable[[], bool] = lambda: True) -> Blob:
-        """Write what the chunks make. It is taken back if it is there already, or if `keep()`, asked at the end, says so."""
+    def stream(self, chunks: Iterable[bytes], keep: Callable[[Blob], bool] = lambda _: True) -> Blob:
+        """Write what the chunks make. It is taken back if it is there already, or if `keep`, asked at the end, says so."""
         found, size = hashlib.sha256(), 0
         for chunk in chunks:
             found.update(chunk)
-            write_at(self.file, chunk, self.at + BLOCK + size)
+            self.sink.write(chunk, self.at + BLOCK + size)
             size += len(chunk)
         blob = Blob(f"sha256:{found.hexdigest()}", size)
-        if blob.digest in self.blobs or not keep():
-            os.ftruncate(self.file, self.at)
-            return blob
-        return self._finish(blob)
+        if blob.digest in self.blobs or not keep(blob):
+            self.take_back()
+        else:
+            self._finish(blob, self.at)
+        return blob
 
-    def copy(self, digest: str, source: BlobAt) -> Blob:
-        """Take a blob out of an earlier bundle as it lies there, by the kernel; its bytes are not looked at."""
-        if digest in self.blobs:
-            return self.blobs[digest]
-        with source.path.open("rb") as earlier:
-            _check_there(earlier, digest, source)
-            _copy(earlier, source, self.file, self.at + BLOCK)
-        return self._finish(Blob(digest, source.size))
+    def take_back(self) -> None:
+        """Forget what was written of a blob that is not to be."""
+        self.sink.cut(self.at)
 
-    def _finish(self, blob: Blob) -> Blob:
-        write_at(self.file, _header(blob.digest, blob.size), self.at)
-        end = self.at + BLOCK + blob.size
-        write_at(self.file, bytes(padding(blob.size)), end)
+    def copy(self, sources: Mapping[str, BlobAt]) -> None:
+        """Take blobs out of earlier bundles, on all cores. Each is hashed on the way: what rotted there does not travel on."""
+        todo = {digest: source for digest, source in sources.items() if digest not in self.blobs}
+        places, at = [], self.at
+        for digest, source in todo.items():
+            places.append((Blob(digest, source.size), source, at))
+            at += BLOCK + source.size + padding(source.size)
+        _on_all_cores(lambda place, stop: self._copy(*place, stop), sorted(places, key=lambda place: -place[0].size))
+        for blob, _, start in places:
+            self._finish(blob, start)
+
+    def _copy(self, blob: Blob, source: BlobAt, at: int, stop: threading.Event) -> None:
+        found, done, buffer = hashlib.sha256(), 0, memoryview(bytearray(CHUNK))
+        with Reading(source.medium) as file:
+            while done < source.size and not stop.is_set():
+                count = file.read_into(buffer[: source.size - done], source.offset + done)
+                if not count:
+                    break
+                found.update(buffer[:count])
+                self.sink.write(buffer[:count], at + BLOCK + done)
+                done += count
+        if not stop.is_set() and f"sha256:{found.hexdigest()}" != blob.digest:
+            what = f"expected {blob.digest}, got sha256:{found.hexdigest()} ({blob.size} bytes at offset {source.offset})"
+            hint = "it is damaged, or was changed meanwhile: move it away and run again"
+            raise EarlierBundleDamaged(what, place=str(source.path), hint=hint)
+
+    def _finish(self, blob: Blob, at: int) -> None:
+        self.sink.write(_header(blob.digest, blob.size), at)
+        end = at + BLOCK + blob.size
+        self.sink.write(bytes(padding(blob.size)), end)
         self.at = end + padding(blob.size)
         self.blobs[blob.digest] = blob
-        return blob
 
     def end(self) -> int:
         """Write the end of the tar. Returns the file's size in bytes."""
-        write_at(self.file, END, self.at)
+        self.sink.write(END, self.at)
+        self.sink.cut(self.at + len(END))
         return self.at + len(END)
 
 
-def write_at(file: int, data: bytes, offset: int) -> None:
-    """Write all of `data` at `offset`."""
-    view = memoryview(data)
-    while view:
-        done = os.pwrite(file, view, offset)
-        view, offset = view[done:], offset + done
+class Measure(Writer):
+    """Writes nothing: what a bundle would be."""
+
+    def __init__(self, head: int) -> None:
+        super().__init__(_Nowhere(), head)
+
+    def copy(self, sources: Mapping[str, BlobAt]) -> None:
+        for digest, source in sources.items():
+            self.blobs[digest] = Blob(digest, source.size)
+
+
+class _Nowhere:
+    def write(self, data: bytes | memoryview, offset: int) -> None:
+        pass
+
+    def cut(self, size: int) -> None:
+        pass
 
 
 def _header(digest: str, size: int) -> bytes:
     return header(media.BLOBS + digest.removeprefix("sha256:"), size)
 
 
-def _check_there(earlier: BinaryIO, digest: str, source: BlobAt) -> None:
-    if os.pread(earlier.fileno(), BLOCK, source.offset - BLOCK) != _header(digest, source.size):
-        raise _damaged(source, f"expected {digest} at offset {source.offset}")
-
-
-def _damaged(source: BlobAt, what: str) -> EarlierBundleDamaged:
-    hint = "it was changed meanwhile: run again, or move it away"
-    return EarlierBundleDamaged(what, place=str(source.path), hint=hint)
-
-
-# What a kernel or a file system answers that cannot copy between two files by itself.
-_CANNOT = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.EBADF}
-
-
-def _copy(earlier: BinaryIO, source: BlobAt, target: int, at: int) -> None:
-    done, step = 0, _in_kernel
-    while done < source.size:
+def _on_all_cores(
+    work: Callable[[tuple[Blob, BlobAt, int], threading.Event], None], jobs: list[tuple[Blob, BlobAt, int]]
+) -> None:
+    """All jobs; the first error is raised, and on Ctrl-C the others end within a chunk."""
+    stop = threading.Event()
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         try:
-            count = step(earlier.fileno(), source.offset + done, target, at + done, source.size - done)
-        except OSError as error:
-            if step is _by_hand or error.errno not in _CANNOT:
-                raise
-            step = _by_hand
-            continue
-        if not count:
-            raise _damaged(source, f"ends {source.size - done} bytes too early")
-        done += count
-
-
-def _in_kernel(source: int, offset: int, target: int, at: int, size: int) -> int:
-    return os.copy_file_range(source, target, min(size, 1 << 30), offset, at)
-
-
-def _by_hand(source: int, offset: int, target: int, at: int, size: int) -> int:
-    data = os.pread(source, min(size, CHUNK), offset)
-    write_at(target, data, at)
-    return len(data)
+            for done in [pool.submit(work, job, stop) for job in jobs]:
+                done.result()
+        except BaseException:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+            raise

@@ -4,7 +4,17 @@ from .collections import COLLECTIONS, collections
 from .compose_binary import ComposeNotFound, ComposeTooOld, compose_binary
 from .debian import CODENAMES, debian, repository
 from .docker_images import DockerImages
-from .images import Config, DaemonUnreachable, Exported, ExportFailed, ImageInfo, ImageMissing, ImageSource, Layer
+from .images import (
+    Config,
+    DaemonUnreachable,
+    Exported,
+    ExportFailed,
+    ImageInfo,
+    ImageMissing,
+    ImageSource,
+    Layer,
+    LayerUnreadable,
+)
 from .installer import installer
 from .own import own_wheel
 from .packages import Closure, Members, PackagesNotFetched, Pinned
@@ -26,6 +36,7 @@ __all__ = [
     "ImageMissing",
     "ImageSource",
     "Layer",
+    "LayerUnreadable",
     "Members",
     "PackagesNotFetched",
     "Pinned",

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, BinaryIO, cast
+import contextlib
+import http.client
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
 
 from deploybundle.release import Port
 
 from .archive import read_archive
-from .images import DaemonUnreachable, Exported, ExportFailed, ImageInfo, ImageMissing
+from .engine_stream import ask
+from .images import Config, DaemonUnreachable, Exported, ExportFailed, ImageInfo, ImageMissing
+from .overlay import EngineDisk
 
 try:
     import docker
     from docker.errors import DockerException, ImageNotFound
-    from urllib3.exceptions import HTTPError
 except ImportError:  # a deploy node makes no bundles, and has no SDK
     docker = None  # type: ignore[assignment]
 
 
 class DockerImages:
-    """Reads images; one export call for all, so that a shared layer crosses the socket once."""
+    """Reads images: from the engine's own disk where we may (`disk`), else by one call of its API for all of them."""
 
-    def __init__(self, client: Any = None) -> None:
+    def __init__(self, client: Any = None, *, disk: bool = True) -> None:
         self._api = client or _connect()  # its stubs leave half of it untyped
+        self._disk = EngineDisk.find(self._api.info()) if disk else None
 
     def inspect(self, refs: Sequence[str], *, used_by: Mapping[str, Sequence[str]] | None = None) -> list[ImageInfo]:
         """Facts of each image; raises ImageMissing with all that are not there."""
@@ -32,15 +36,25 @@ class DockerImages:
             raise ImageMissing(missing, used_by or {})
         return [info for info in found.values() if info is not None]
 
-    def export(self, refs: Sequence[str]) -> Iterator[Exported]:
-        """All layers and configs of the images, in the engine's order."""
-        url = f"{self._api.base_url}/v{self._api.api_version}/images/get"
+    def export(self, images: Sequence[ImageInfo], have: Collection[str]) -> Iterator[Exported]:
+        """What of the images is wanted; from the API comes all of an image, if only one layer of it is."""
+        configs: set[str] = set()
+        if self._disk:
+            for part in _from_disk(self._disk, images, have):
+                yield part
+                configs |= {part.digest} if isinstance(part, Config) else set()
+        left = [image for image in images if image.config_digest not in configs or not have_all(have, image)]
+        if left:
+            yield from self._from_api(left)
+
+    def _from_api(self, images: Sequence[ImageInfo]) -> Iterator[Exported]:
+        """An engine first writes all layers to its disk, then sends: while one half is sent, the other is being written."""
         try:
-            with self._api.get(url, params={"names": list(dict.fromkeys(refs))}, stream=True, timeout=None) as answer:
-                if answer.status_code != 200:
-                    raise ExportFailed(answer.text.strip(), place="Docker")
-                yield from read_archive(cast(BinaryIO, _Raw(answer.raw)))
-        except OSError as error:
+            with contextlib.ExitStack() as stack:
+                asked = [stack.enter_context(ask(self._api, "/images/get", {"names": half})) for half in _halves(images)]
+                for archive in asked:
+                    yield from read_archive(archive())
+        except (OSError, http.client.HTTPException) as error:
             raise ExportFailed(str(error), place="Docker", hint="look at the daemon's log") from error
 
     def _inspect(self, ref: str) -> ImageInfo | None:
@@ -52,17 +66,30 @@ class DockerImages:
             raise DaemonUnreachable(str(error), place="Docker") from error
 
 
-class _Raw:
-    """The answer's body; a connection that breaks is an OSError, as of any file."""
+def have_all(have: Collection[str], image: ImageInfo) -> bool:
+    """Whether no layer of the image is wanted any more."""
+    return all(diff_id in have for diff_id in image.diff_ids)
 
-    def __init__(self, body: Any) -> None:
-        self._body = body
 
-    def read(self, size: int) -> bytes:
-        try:
-            return cast(bytes, self._body.read(size))
-        except HTTPError as error:
-            raise OSError(str(error)) from error
+def _halves(images: Sequence[ImageInfo]) -> list[list[str]]:
+    """The names in two lists of about the same bytes, the smaller first."""
+    halves: tuple[list[ImageInfo], list[ImageInfo]] = ([], [])
+    for image in sorted({image.ref: image for image in images}.values(), key=lambda image: (-image.size, image.ref)):
+        min(halves, key=_size).append(image)
+    return [[image.ref for image in half] for half in sorted(halves, key=_size) if half]
+
+
+def _size(images: Sequence[ImageInfo]) -> int:
+    return sum(image.size for image in images)
+
+
+def _from_disk(disk: EngineDisk, images: Sequence[ImageInfo], have: Collection[str]) -> Iterator[Exported]:
+    for image in images:
+        if config := disk.config(image.config_digest):
+            yield config
+        for number, diff_id in enumerate(image.diff_ids, 1):
+            if diff_id not in have and (layer := disk.layer(image.diff_ids[:number])):
+                yield layer
 
 
 def _connect() -> Any:

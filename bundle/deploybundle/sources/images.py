@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
@@ -23,10 +23,13 @@ class ImageInfo:
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer's raw tar. Its diffID is not known before it is read; `size` is None where the engine had it compressed."""
+    """A layer's raw tar. `size` is None where the engine had it compressed; `diff_id` is what the source takes it for, where
+    it knows before it is read: a layer that turns out to be another, or cannot be read, is offered again by another way.
+    """
 
     stream: BinaryIO
     size: int | None
+    diff_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -46,11 +49,19 @@ class ImageSource(Protocol):
     def inspect(self, refs: Sequence[str], *, used_by: Mapping[str, Sequence[str]] | None = None) -> list[ImageInfo]:
         """Facts of each image; raises ImageMissing with all that are not there. `used_by`: image to its services."""
 
-    def export(self, refs: Sequence[str]) -> Iterator[Exported]:
-        """All layers and configs of the images, each layer once where the engine allows, in the engine's order.
+    def export(self, images: Sequence[ImageInfo], have: Collection[str]) -> Iterator[Exported]:
+        """The layers and configs of the images, each layer once where the engine allows, in the engine's order.
 
-        A layer's stream ends when the next part is asked for. Raises ExportFailed when the engine breaks off.
+        `have` are the diffIDs that are not wanted; the consumer adds what it took, while this goes on. A source gives more
+        than is wanted where it cannot do otherwise. A layer's stream ends when the next part is asked for. Raises
+        ExportFailed when the engine breaks off.
         """
+
+
+class LayerUnreadable(InputError):
+    """A layer cannot be read this way; there may be another. Nobody sees it but the one who exports."""
+
+    code = "layer-unreadable"
 
 
 class ImageMissing(InputError):

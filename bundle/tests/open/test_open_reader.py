@@ -26,6 +26,7 @@ from deploybundle.open import (
     open_bundle,
     verify_blobs,
 )
+from deploybundle.open.medium import OneFile, Reading
 from deploybundle.open.tar import Tar, header, padding
 
 Alter = Callable[[Callable[[bytearray], object]], Path]
@@ -207,5 +208,5 @@ def test_no_byte_of_a_header_may_differ(tmp_path_factory: pytest.TempPathFactory
     block[at] ^= value
     path = tmp_path_factory.getbasetemp() / "header"
     path.write_bytes(bytes(block) + bytes(512 + 1024))
-    with path.open("rb") as file, pytest.raises(RefusedError):
+    with Reading(OneFile(path, 2048)) as file, pytest.raises(RefusedError):
         Tar(file, 2048, "header").entry(0)

@@ -6,7 +6,7 @@ import errno
 import io
 import locale
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,7 +16,6 @@ from vendors import APP, BASE, Vendor, make_vendor, noise
 
 from deploybundle import pack, sources
 from deploybundle.open import open_bundle, verify_blobs
-from deploybundle.pack import writer
 
 
 def blobs_of(vendor: Vendor) -> dict[str, bytes]:
@@ -98,16 +97,25 @@ def test_large_layers_and_files_arrive_whole(vendor: Vendor) -> None:
     assert seen[-1][0] > 25 << 20
 
 
-def test_blobs_are_copied_where_the_kernel_cannot(vendor: Vendor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_rotted_in_an_earlier_bundle_does_not_travel_on(vendor: Vendor) -> None:
     vendor.source.images["large"] = [layer({"large": noise(3, 5 << 20)})]
-    vendor.build("old.tar")
+    path = vendor.build("old.tar").path
+    known = vendor.open("old.tar")
+    at = known.locate(known.images["large"].layers[0].blob.digest)
+    data = bytearray(path.read_bytes())
+    data[at.offset + at.size // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(pack.EarlierBundleDamaged, match=f"old.tar: expected sha256:.* at offset {at.offset}"):
+        vendor.build(known=[known])
+    assert not list(path.parent.glob("collector*"))
 
-    def cannot(*_: object) -> int:
-        raise OSError(errno.EXDEV, "Invalid cross-device link")
 
-    monkeypatch.setattr(writer.os, "copy_file_range", cannot)
-    vendor.build(known=[vendor.open("old.tar")])
-    verify_blobs(vendor.open())
+def test_a_layer_of_the_size_of_another_is_not_taken_for_it(vendor: Vendor) -> None:
+    vendor.source.images = {"a": [layer({"a": noise(1, 9000)})], "b": [layer({"b": noise(2, 9000)})]}
+    vendor.build()
+    assert len(vendor.source.exports) == 2
+    image = vendor.open().images["b"]
+    assert vendor.open().open_layer(image.layers[0]).read() == vendor.source.images["b"][0]
 
 
 def test_an_earlier_bundle_that_was_replaced_meanwhile_is_noticed(vendor: Vendor) -> None:
@@ -123,7 +131,7 @@ class Broken(MemoryImages):
 
     error: BaseException = KeyboardInterrupt()
 
-    def export(self, refs: Sequence[str]) -> Iterator[sources.Exported]:
+    def export(self, images: Sequence[sources.ImageInfo], have: Collection[str]) -> Iterator[sources.Exported]:
         yield sources.Layer(io.BytesIO(APP), len(APP))
         yield sources.Layer(self._stream(), 1 << 20)  # type: ignore[arg-type]
 
@@ -162,7 +170,7 @@ def test_a_failure_leaves_no_file_and_the_old_bundle(vendor: Vendor, error: Base
 
 def test_a_stream_that_ends_too_early_is_a_changed_image(vendor: Vendor) -> None:
     class Short(MemoryImages):
-        def export(self, refs: Sequence[str]) -> Iterator[sources.Exported]:
+        def export(self, images: Sequence[sources.ImageInfo], have: Collection[str]) -> Iterator[sources.Exported]:
             yield sources.Layer(io.BytesIO(APP), len(APP) + 512)
 
     with pytest.raises(pack.ImageChanged, match="declared"):
@@ -187,10 +195,10 @@ def test_what_is_left_by_a_killed_build_is_written_over(vendor: Vendor) -> None:
 
 def test_two_builds_of_one_file_do_not_mix(vendor: Vendor) -> None:
     class Nested(MemoryImages):
-        def export(self, refs: Sequence[str]) -> Iterator[sources.Exported]:
+        def export(self, images: Sequence[sources.ImageInfo], have: Collection[str]) -> Iterator[sources.Exported]:
             with pytest.raises(pack.BuildRunning):
                 vendor.build()
-            return super().export(refs)
+            return super().export(images, have)
 
     vendor.build(source=Nested(vendor.source.images))
     verify_blobs(vendor.open())

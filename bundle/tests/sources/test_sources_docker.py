@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import hashlib
 import io
+import shutil
 import tarfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import docker
 import pytest
 
 from deploybundle.release import Port
-from deploybundle.sources import Config, DaemonUnreachable, DockerImages, ImageMissing
+from deploybundle.sources import Config, DaemonUnreachable, DockerImages, ImageMissing, Layer, LayerUnreadable
+from deploybundle.sources.overlay import EngineDisk, _chain
 
 pytestmark = pytest.mark.docker
 REFS = ["deployctl-test/one:1", "deployctl-test/two:1"]
@@ -24,7 +28,9 @@ def client() -> Iterator[docker.APIClient]:
     client = docker.APIClient(version="auto")
     base = io.BytesIO()
     with tarfile.open(fileobj=base, mode="w") as tar:
-        tar.addfile(tarfile.TarInfo("shared"))
+        member = tarfile.TarInfo("shared")
+        member.size = 6
+        tar.addfile(member, io.BytesIO(b"shared"))
     client.import_image_from_data(base.getvalue(), repository="deployctl-test/base", tag="1")
     for index, ref in enumerate(REFS):
         text = f"FROM deployctl-test/base:1\nENV N={index}\nEXPOSE 80 53/udp\n"
@@ -41,17 +47,51 @@ def test_facts_of_an_image(client: docker.APIClient) -> None:
     assert one.exposed == (Port(53, "udp"), Port(80))
 
 
-def test_one_export_brings_a_shared_layer_once(client: docker.APIClient) -> None:
-    images = DockerImages(client)
-    configs, layers = set(), []
-    for part in images.export(REFS):
+def exported(images: DockerImages) -> tuple[set[str], list[str]]:
+    """What an export brings to one who takes all: configs and layers, in order."""
+    configs, layers = set(), list[str]()
+    for part in images.export(images.inspect(REFS), layers):
         if isinstance(part, Config):
             configs.add(part.digest)
         else:
             layers.append("sha256:" + hashlib.sha256(part.stream.read()).hexdigest())
+    return configs, layers
+
+
+def test_the_engine_s_disk_brings_a_shared_layer_once(client: docker.APIClient) -> None:
+    images = DockerImages(client)
     one, two = images.inspect(REFS)
+    assert exported(images) == ({one.config_digest, two.config_digest}, list(one.diff_ids))
+
+
+def test_its_api_brings_the_same(client: docker.APIClient) -> None:
+    images = DockerImages(client, disk=False)
+    one, two = images.inspect(REFS)
+    configs, layers = exported(images)
     assert configs == {one.config_digest, two.config_digest}
-    assert tuple(layers) == one.diff_ids
+    assert set(layers) == set(one.diff_ids)
+
+
+def test_a_layer_whose_files_were_changed_comes_by_the_api(client: docker.APIClient, tmp_path: Path) -> None:
+    info = client.info()
+    real = EngineDisk.find(info)
+    if not real:
+        pytest.skip("the engine's disk is not ours to read")
+    one, _ = DockerImages(client).inspect(REFS)
+    disk = EngineDisk(tmp_path)
+    shutil.copytree(real.root / "image/overlay2/layerdb/sha256" / _chain(one.diff_ids), disk._layers / _chain(one.diff_ids))
+    images = DockerImages(client)
+    images._disk = disk
+    part = disk.layer(one.diff_ids)
+    assert part and part.diff_id == one.diff_ids[-1]
+    with pytest.raises(LayerUnreadable):
+        part.stream.read()
+    have: set[str] = set()
+    for layer in images.export([one], have):
+        if isinstance(layer, Layer):
+            with contextlib.suppress(LayerUnreadable):
+                have.add("sha256:" + hashlib.sha256(layer.stream.read()).hexdigest())
+    assert have == set(one.diff_ids)
 
 
 def test_all_missing_images_are_named_with_their_services(client: docker.APIClient) -> None:

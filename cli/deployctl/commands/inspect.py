@@ -48,7 +48,7 @@ def _head(bundle: Bundle) -> str:
     return show.table([
         ("release", f"{bundle.name} {bundle.version}"),
         ("for", ", ".join(bundle.meta["targets"]) or "any host with Docker"),
-        ("size", show.size(bundle.path.stat().st_size)),
+        ("size", show.size(bundle.size)),
         ("index", bundle.index_digest),
         ("signed by", signed.fingerprint if signed else "nobody"),
         ("in words", " ".join(signed.words) if signed else ""),

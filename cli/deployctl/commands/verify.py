@@ -34,7 +34,7 @@ def command(bundle: BundleFile, key: Key = None, as_json: Json = False) -> None:
     started = time.monotonic()
     opened = verified(bundle, key)
     seconds = time.monotonic() - started
-    rate = opened.path.stat().st_size / seconds / 1e6
+    rate = opened.size / seconds / 1e6
     show.say(f"whole: {len(opened.blobs)} blobs, {seconds:.1f} s, {rate:.0f} MB/s")
     signer = opened.signed_by.fingerprint if opened.signed_by else "-"
     if as_json:
