@@ -6,6 +6,7 @@ import contextlib
 import gc
 import hashlib
 import io
+import os
 import shutil
 import tarfile
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from deploybundle.sources import Config, DaemonUnreachable, DockerImages, ImageM
 from deploybundle.sources.overlay import EngineDisk, _chain
 
 pytestmark = pytest.mark.docker
-REFS = ["deployctl-test/one:1", "deployctl-test/two:1"]
+REFS = [f"deployctl-test/{name}:{os.getpid()}" for name in ("one", "two")]  # tests run in several processes
 
 
 @pytest.fixture(scope="module")
@@ -31,12 +32,12 @@ def client() -> Iterator[docker.APIClient]:
         member = tarfile.TarInfo("shared")
         member.size = 6
         tar.addfile(member, io.BytesIO(b"shared"))
-    client.import_image_from_data(base.getvalue(), repository="deployctl-test/base", tag="1")
+    client.import_image_from_data(base.getvalue(), repository="deployctl-test/base", tag=str(os.getpid()))
     for index, ref in enumerate(REFS):
-        text = f"FROM deployctl-test/base:1\nENV N={index}\nEXPOSE 80 53/udp\n"
+        text = f"FROM deployctl-test/base:{os.getpid()}\nENV N={index}\nEXPOSE 80 53/udp\n"
         list(client.build(fileobj=io.BytesIO(text.encode()), tag=ref, decode=True, rm=True, forcerm=True))
     yield client
-    for ref in [*REFS, "deployctl-test/base:1"]:
+    for ref in [*REFS, f"deployctl-test/base:{os.getpid()}"]:
         client.remove_image(ref, force=True)
     client.close()
 
