@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from deploybundle.open import open_bundle
+from deploybundle.open.medium import OneFile, Reading
 from deploybundle.open.tar import BLOCK, Tar
 from deployctl.commands.exits import Exit
 from places import Done, Vendor
@@ -66,7 +67,7 @@ def bundle(small: Vendor) -> Path:
 def marks(bundle: Path) -> dict[str, int]:
     """Where the parts of the bundle lie: offsets by name; of the largest blob; and the size of the file."""
     found, at, size = {}, 0, bundle.stat().st_size
-    with bundle.open("rb") as file:
+    with Reading(OneFile(bundle, size)) as file:
         tar = Tar(file, size, "")
         while (entry := tar.entry(at)) and not entry.name.startswith("blobs/"):
             found[entry.name], at = entry.offset, entry.end

@@ -63,13 +63,19 @@ class BlobDamaged(BundleDamaged):
 
 
 class PartMissing(InputError):
-    """Of a bundle in parts, some are not there yet, or not whole."""
+    """Of a bundle in parts, some are not there yet, or not whole.
+
+    Copy the parts that are named, and only those, to where the others are. The order does not matter.
+    """
 
     code = "part-missing"
 
 
 class PartDamaged(RefusedError):
-    """One part of a bundle is not the one that its list names."""
+    """Some parts of a bundle are not those that its list names.
+
+    Copy the parts that are named again, and only those.
+    """
 
     code = "part-damaged"
 

@@ -59,7 +59,10 @@ class ImageSource(Protocol):
 
 
 class LayerUnreadable(InputError):
-    """A layer cannot be read this way; there may be another. Nobody sees it but the one who exports."""
+    """A layer cannot be read from the engine's own disk.
+
+    Nothing: it is then asked for by the engine's API. This is told only to the one who exports.
+    """
 
     code = "layer-unreadable"
 
