@@ -63,7 +63,10 @@ def test_every_promised_flow_is_open_and_every_other_shut(report: dict[str, Any]
     assert [flow for flow in report["flows"] if not flow["good"]] == []
     promised = {(flow["host"], flow["from"], flow["to"]) for flow in report["flows"] if flow["promised"] == "open"}
     callers = {(host, caller) for host in ("app1", "app2") for caller in ("api", "worker")}
-    assert promised == {("web1", "nginx", "api")} | {(*caller, to) for caller in callers for to in ("postgres", "redis")}
+    own = {("web1", "nginx"), ("app1", "api"), ("app2", "api"), ("db1", "postgres"), ("db1", "redis")}
+    assert promised == {("web1", "nginx", "api")} | {(*caller, to) for caller in callers for to in ("postgres", "redis")} | {
+        (host, "the host itself", service) for host, service in own
+    }
 
 
 def test_what_is_forbidden_was_tried_from_each_container_in_every_way(acme: Place, report: dict[str, Any]) -> None:
@@ -78,7 +81,9 @@ def test_what_is_forbidden_was_tried_from_each_container_in_every_way(acme: Plac
     neighbour = {address for host, caller, to, address, _ in shut if (host, caller, to) == ("db1", "postgres", "redis")}
     container = acme.on("db1", "docker inspect -f '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' collector-redis-1")
     assert {str(acme.site.hosts["db1"].address), container.stdout.strip()} < neighbour
-    assert len(neighbour) == 3
+    assert len({address for address in neighbour if ":" not in address}) == 3
+    ways = {(f["protocol"], ":" in f["address"]) for f in report["flows"] if (f["host"], f["to"]) == ("app1", "postgres")}
+    assert ways == {(protocol, six) for protocol in ("tcp", "udp") for six in (False, True)}
 
 
 # from outside ---------------------------------------------------------------------------------------------------------

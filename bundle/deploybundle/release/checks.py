@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os.path
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from .confined import check_confined, check_volume
 from .problems import Problem
 from .raw import Document, listed, mapping, open_variables, relative
 
@@ -21,19 +23,6 @@ SAFE_BINDS = ("/etc/localtime", "/etc/timezone", "/usr/share/zoneinfo")
 Check = Callable[[Mapping[str, Any], str, Path], Iterator[Problem]]
 
 
-def _network_mode(service: Mapping[str, Any], place: str, _project: Path) -> Iterator[Problem]:
-    mode = service.get("network_mode")
-    if mode and mode != "none":
-        reason = "such a container has no network of its own, so no flow can be held at it"
-        yield Problem(f"{place}.network_mode", f'"{mode}" is refused: {reason}', "leave it out and list flows")
-
-
-def _privileged(service: Mapping[str, Any], place: str, _project: Path) -> Iterator[Problem]:
-    if service.get("privileged"):
-        reason = "it could change the host's firewall, that is, its own isolation"
-        yield Problem(f"{place}.privileged", f"refused: {reason}", "use cap_add or devices for what it really needs")
-
-
 def _user(service: Mapping[str, Any], place: str, _project: Path) -> Iterator[Problem]:
     user = service.get("user")
     if service.get("secrets") and not NUMERIC_USER.fullmatch(str(user or "")):
@@ -45,15 +34,25 @@ def _user(service: Mapping[str, Any], place: str, _project: Path) -> Iterator[Pr
 def _binds(service: Mapping[str, Any], place: str, project: Path) -> Iterator[Problem]:
     for index, volume in enumerate(service.get("volumes") or []):
         source = str(volume.get("source", ""))
-        if volume.get("type") == "bind" and not _may_bind(source, bool(volume.get("read_only")), project):
+        if volume.get("type") not in ("bind", "volume", "tmpfs"):
+            yield Problem(
+                f"{place}.volumes[{index}]", f'"{volume.get("type")}" is no kind of mount that travels', "a named volume"
+            )
+        elif "docker.sock" in source or "containerd.sock" in source:
+            hint = "leave it out; `deployctl status` and the client's own monitoring look at containers from outside"
+            yield Problem(
+                f"{place}.volumes[{index}]", f'"{source}" is refused: who may call the engine is root on the host', hint
+            )
+        elif volume.get("type") == "bind" and not _may_bind(source, bool(volume.get("read_only")), project):
             message = f'"{source}" lies outside the project and would not travel'
             hint = "a relative path for files of the release, a named volume for data"
             yield Problem(f"{place}.volumes[{index}]", message, hint)
 
 
 def _may_bind(source: str, read_only: bool, project: Path) -> bool:
-    inside = Path(source).is_relative_to(project) and Path(source) != project
-    return inside or (read_only and source.startswith(SAFE_BINDS))
+    path = Path(os.path.normpath(source))
+    inside = path.is_relative_to(project) and path != project
+    return inside or (read_only and any(path.is_relative_to(safe) for safe in SAFE_BINDS))
 
 
 def _published(service: Mapping[str, Any], place: str, _project: Path) -> Iterator[Problem]:
@@ -69,11 +68,12 @@ def _volumes_from(service: Mapping[str, Any], place: str, _project: Path) -> Ite
             yield Problem(f"{place}.{key}", "refused: it ties the service to a container of one host", "use a named volume")
 
 
-SERVICE_CHECKS: tuple[Check, ...] = (_network_mode, _privileged, _user, _binds, _published, _volumes_from)
+SERVICE_CHECKS: tuple[Check, ...] = (_user, _binds, _published, _volumes_from)
 
 
 def check_service(service: Mapping[str, Any], place: str, project: Path) -> Iterator[Problem]:
     """Problems of one normalised service."""
+    yield from check_confined(service, place)
     for check in SERVICE_CHECKS:
         yield from check(service, place, project)
 
@@ -97,7 +97,11 @@ def check_shared(model: Mapping[str, Any], file: str) -> Iterator[Problem]:
     for name, entry in mapping(model.get("networks")).items():
         driver = mapping(entry).get("driver")
         if driver not in (None, "bridge"):
-            yield Problem(f"{file}: networks.{name}.driver", f'"{driver}" is refused: flows are held on bridges', "")
+            yield Problem(
+                f"{file}: networks.{name}.driver", f'"{driver}" is refused: flows are held on bridges', "leave it out"
+            )
+    for name, entry in mapping(model.get("volumes")).items():
+        yield from check_volume(name, mapping(entry), file)
 
 
 def check_image(image: str, place: str) -> Iterator[Problem]:

@@ -85,7 +85,7 @@ def _prove(prepared: Prepared, outcome: Outcome, as_json: bool, flows: bool) -> 
     else:
         show_health(services)
         if flows:
-            show_flows(tried)
+            show_flows(tried, facts)
     return verdict(services, tried)
 
 

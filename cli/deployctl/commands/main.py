@@ -18,6 +18,7 @@ from deployctl.commands import (
     bundle,
     client,
     explain,
+    flows,
     inspect,
     install,
     keygen,
@@ -62,7 +63,7 @@ def options(
         os.environ["DEPLOYCTL_DEBUG"] = "1"
 
 
-for verb in (keygen, bundle, inspect, verify, preflight, plan, install, status, render, explain):
+for verb in (keygen, bundle, inspect, verify, preflight, plan, install, status, flows, render, explain):
     app.command(verb.NAME, no_args_is_help=False)(verb.command)
 for group, name, words in (
     (client.app, "client", "Write a client's inventory."),

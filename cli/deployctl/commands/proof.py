@@ -9,7 +9,7 @@ from typing import Any
 from deployctl.commands import show
 from deployctl.commands.exits import Exit
 from deployctl.site import Site
-from deployctl.verify import FlowVerdict, ServiceHealth, health, try_flows
+from deployctl.verify import ABSENT, FlowVerdict, ServiceHealth, absent_callers, broken, health, try_flows
 
 Facts = Mapping[str, Mapping[str, Any]]
 
@@ -26,17 +26,28 @@ def show_health(found: Sequence[ServiceHealth]) -> None:
     )
 
 
-def show_flows(found: Sequence[FlowVerdict]) -> None:
-    """How many are open and shut as promised, and each that is not."""
-    opened = [one for one in found if one.promised_open]
-    shut = [one for one in found if not one.promised_open]
+def show_flows(found: Sequence[FlowVerdict], facts: Facts) -> None:
+    """How many are open and shut as promised, each that is not, and what could not be tried."""
+    tried = [one for one in found if one.seen != ABSENT]
+    opened = [one for one in tried if one.promised_open]
+    shut = [one for one in tried if not one.promised_open]
     show.out(
         f"flows: {sum(one.good for one in opened)} of {len(opened)} open as promised,"
         f" {sum(one.good for one in shut)} of {len(shut)} forbidden connections refused"
     )
-    for one in found:
-        if not one.good:
-            show.out(f"  {one}")
+    for one in (one for one in tried if not one.good):
+        show.out(f"  {one}")
+    for host, service in absent_callers(found):
+        show.out(f"  {host}: {service} not tried: its container does not run")
+    for one in (one for one in tried if not one.proven):
+        show.out(f"  {one.host}: {one.source} → {one.target} ({one.address}:{one.port}/udp) was sent; it need not answer")
+    entrances = sorted({each for about in facts.values() for each in (about["record"] or {}).get("entrances", [])})
+    if entrances:
+        word = "entrance" if len(entrances) == 1 else "entrances"
+        show.out(f"  not tried, since it takes a machine outside: {len(entrances)} {word}, {', '.join(entrances)}")
+    problem = broken(found)
+    if problem:
+        show.error(problem)
 
 
 def verdict(services: Sequence[ServiceHealth], flows: Sequence[FlowVerdict]) -> Exit:
@@ -52,7 +63,7 @@ def as_data(services: Sequence[ServiceHealth], flows: Sequence[FlowVerdict]) -> 
         "services": [asdict(service) for service in services],
         "flows": [
             {
-                "host": f.host, "from": f.source, "to": f.target, "address": f.address, "port": f.port,
+                "host": f.host, "from": f.source, "to": f.target, "address": f.address, "port": f.port, "protocol": f.protocol,
                 "promised": "open" if f.promised_open else "shut", "seen": f.seen, "good": f.good, "why": f.why,
             }
             for f in flows

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from deploybundle.errors import InputError
+from deploybundle.errors import FlowError, InputError
 from deployctl.apply import Journal, Run, ask_facts
 from deployctl.commands import show
 from deployctl.commands.exits import Exit
@@ -16,8 +16,19 @@ from deployctl.commands.proof import Facts, as_data, flows_of, health, show_flow
 from deployctl.hosts import HostsFailed
 from deployctl.hosts.errors import clock
 from deployctl.site import Site
+from deployctl.verify import engine_lost_rules
 
 NAME = "status"
+
+
+class IsolationOff(FlowError):
+    """The table that holds the flows is not loaded on a host, or its rule in DOCKER-USER is gone.
+
+    `systemctl restart deployctl-network` on the host, or `deployctl install`. It goes when somebody flushes the ruleset by
+    hand (`nft flush ruleset`, `iptables -F`); a restart of nftables.service brings it back by itself.
+    """
+
+    code = "isolation-off"
 
 
 class NothingInstalled(InputError):
@@ -49,12 +60,10 @@ def command(
         else:
             show_health(services)
             if flows:
-                show_flows(tried)
+                show_flows(tried, facts)
         for line in unfinished(site, name, asked):
             show.say(line)
-        bare = [host for host, about in facts.items() if not about["network"]["loaded"]]
-        for host in bare:
-            show.say(f"{host}: isolation is off, the network table is not loaded: systemctl restart deployctl-network there")
+        bare = _isolation(facts)
         code = max(code, verdict(services, tried), Exit.FLOWS if bare else Exit.DONE)
     raise typer.Exit(code)
 
@@ -82,6 +91,21 @@ def _last_run(site: Site, project: str) -> Run | None:
         return None
     with Journal(path) as journal:
         return next((run for run in journal.runs() if run.project == project), None)
+
+
+def _isolation(facts: Facts) -> list[str]:
+    """The hosts on which it is off, said aloud; and those whose engine has lost its own rules, which hurts nobody yet."""
+    bare = [host for host, about in facts.items() if not about["network"]["loaded"]]
+    for host in bare:
+        message = "isolation is off: the network table or its rule in DOCKER-USER is not loaded"
+        hint = "systemctl restart deployctl-network there, or `deployctl install`, which does it"
+        show.error(IsolationOff(message, place=host, hint=hint))
+    for host, about in facts.items():
+        if engine_lost_rules(about):
+            show.say(
+                f"{host}: Docker's own iptables rules are gone; what runs goes on, new networks fail: systemctl restart docker"
+            )
+    return bare
 
 
 def _projects(site: Site) -> list[str]:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
-import ctypes
-import errno
 import fcntl
 import glob
 import hashlib
@@ -19,7 +17,6 @@ import ipaddress
 import json
 import os
 import platform
-import select
 import shutil
 import socket
 import stat
@@ -32,10 +29,9 @@ from collections.abc import Iterator
 from typing import Any
 
 SOCKETS = ("/run/docker.sock", "/var/run/docker.sock")
-CLONE_NEWNET = 0x40000000
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 TOOLS = {"nft": "nftables", "iptables": "iptables"}  # program -> Debian's package
 PACKAGES = "/var/lib/deployctl/packages.json"  # what of our packages was installed here, written by the role packages
+MARKED = "-A DOCKER-USER -m mark --mark 0x10000000/0x10000000 -j ACCEPT"  # desired.network.MARK, as iptables -S says it
 Table = dict[str, Any]  # what JSON calls an object
 Tables = list[Table]
 
@@ -89,11 +85,10 @@ class Docker(http.client.HTTPConnection):
 def facts(request: Table) -> Table:
     """All that plan and preflight ask of a host, in one round trip."""
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        compose, tables = pool.submit(compose_version), pool.submit(said, "nft", "list", "tables", "inet")
+        compose, rules = pool.submit(compose_version), pool.submit(network, request["project"])
         found = dict(machine(), **engine(request["project"]))
-        found["compose"], loaded = compose.result(), tables.result().split()
+        found["compose"], found["network"] = compose.result(), rules.result()
     found["tools"] = {package: bool(shutil.which(tool)) for tool, package in TOOLS.items()}
-    found["network"] = {"loaded": table(request["project"]) in loaded}
     record = read_json(state(request, "record.json"))
     return dict(
         found,
@@ -162,13 +157,18 @@ def os_release() -> Table:
     return {"id": known.get("ID", ""), "version": known.get("VERSION_ID", ""), "name": known.get("PRETTY_NAME", "")}
 
 
-def table_loaded(project: str) -> bool:
-    """Whether the kernel holds the project's table: a unit that says active proves nothing after `nft flush ruleset`."""
-    name = "deployctl_" + "".join(char if char.isalnum() else "_" for char in project)
-    nft = shutil.which("nft", path=PATH)
-    if nft is None:
-        return False
-    return subprocess.run([nft, "list", "table", "inet", name], capture_output=True, timeout=20).returncode == 0
+def network(project: str) -> Table:
+    """Whether isolation is on, asked of the kernel: a unit that says active proves nothing after `nft flush ruleset`."""
+    rules = said("iptables", "-w", "-S").splitlines()
+    tables = said("nft", "list", "tables", "inet").split()
+    own = "-A FORWARD -j DOCKER-USER" in rules and "-N DOCKER" in rules
+    return {"loaded": table(project) in tables and MARKED in rules, "engine_rules": own or not engine_has_rules()}
+
+
+def engine_has_rules() -> bool:
+    """Whether the engine is to make iptables rules of its own; its administrator may have forbidden it."""
+    settings = read_json("/etc/docker/daemon.json") or {}
+    return bool(settings.get("iptables", True)) and settings.get("firewall-backend", "iptables") == "iptables"
 
 
 def compose_version() -> str:
@@ -379,98 +379,6 @@ def exclusive(request: Table) -> Iterator[None]:
         os.close(handle)
 
 
-# probe ---------------------------------------------------------------------------------------------------------------
-
-
-def probe(request: Table) -> Table:
-    """Try each connection from where it would come, all at once: a container's network namespace, or the host's."""
-    by_source: dict[str, Tables] = {}
-    for item in request["probes"]:
-        by_source.setdefault(item.get("from") or "", []).append(item)
-    pids = running(request["project"]) if any(by_source) else {}
-    with concurrent.futures.ThreadPoolExecutor(max(1, len(by_source))) as pool:
-        timeout = request.get("timeout", 2.0)
-        jobs = [pool.submit(from_inside, pids.get(name, 0), name, items, timeout) for name, items in by_source.items()]
-    return {"results": {key: value for job in jobs for key, value in job.result().items()}}
-
-
-def running(project: str) -> dict[str, int]:
-    docker = Docker()
-    found = {}
-    for item in containers(docker, project):
-        if item["pid"]:
-            found[item["service"]] = item["pid"]
-    return found
-
-
-def from_inside(pid: int, source: str, probes: Tables, timeout: float) -> dict[str, str]:
-    """In a child of its own, because a namespace is entered by a thread and never left."""
-    if source and not pid:
-        return {item["id"]: "no-container" for item in probes}
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            os.close(reader)
-            if pid:
-                enter(pid)
-            with os.fdopen(writer, "w") as out:
-                json.dump(attempt(probes, timeout), out)
-            status = 0
-        finally:
-            os._exit(status)
-    os.close(writer)
-    with os.fdopen(reader) as pipe:
-        text = pipe.read()
-    os.waitpid(child, 0)
-    return json.loads(text) if text else {item["id"]: "no-container" for item in probes}
-
-
-def enter(pid: int) -> None:
-    with open(f"/proc/{pid}/ns/net") as handle:
-        if ctypes.CDLL(None, use_errno=True).setns(handle.fileno(), CLONE_NEWNET) != 0:
-            raise OSError(ctypes.get_errno(), "setns")
-
-
-def attempt(probes: Tables, timeout: float) -> dict[str, str]:
-    results: dict[str, str] = {}
-    waiting: dict[int, Any] = {}
-    poll = select.poll()
-    for item in probes:
-        begin(item, results, waiting, poll)
-    deadline = time.monotonic() + timeout
-    while waiting and time.monotonic() < deadline:
-        for fd, _ in poll.poll(max(1, int((deadline - time.monotonic()) * 1000))):
-            item, sock = waiting.pop(fd)
-            poll.unregister(fd)
-            results[item["id"]] = verdict(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
-            sock.close()
-    results.update({item["id"]: "timeout" for item, _ in waiting.values()})
-    return results
-
-
-def begin(item: Table, results: dict[str, str], waiting: dict[int, Any], poll: select.poll) -> None:
-    udp = item.get("protocol", "tcp") == "udp"
-    family = socket.AF_INET6 if ":" in item["address"] else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_DGRAM if udp else socket.SOCK_STREAM)
-    sock.setblocking(False)
-    code = sock.connect_ex((item["address"], item["port"]))
-    if udp and code == 0:  # only an answer or a refusal tells anything
-        sock.send(b"\n")
-    if code not in (0, errno.EINPROGRESS) or (code == 0 and not udp):
-        results[item["id"]] = verdict(code)
-        return
-    waiting[sock.fileno()] = (item, sock)
-    poll.register(sock, select.POLLIN if udp else select.POLLOUT)
-
-
-def verdict(code: int) -> str:
-    if code == 0:
-        return "open"
-    return {errno.ECONNREFUSED: "refused", errno.ETIMEDOUT: "timeout"}.get(code, "unreachable")
-
-
 # logs ----------------------------------------------------------------------------------------------------------------
 
 
@@ -546,7 +454,7 @@ def free(path: str) -> int:
     return found.f_bavail * found.f_frsize
 
 
-VERBS = {"facts": facts, "lock": lock, "renew": renew, "unlock": unlock, "probe": probe, "logs": logs}
+VERBS = {"facts": facts, "lock": lock, "renew": renew, "unlock": unlock, "logs": logs}
 
 
 def answer(request: Table) -> None:

@@ -109,8 +109,11 @@ def ask(host: Host, known_hosts: Path, verb: str, request: Mapping[str, Any], li
 
 def script(request: Mapping[str, Any]) -> str:
     """The agent with its request: a program to feed to `python3 -`."""
-    agent = importlib.resources.files("deployctl.hosts").joinpath("agent.py").read_text(encoding="utf-8")
-    return f"{agent}\n\nanswer(json.loads({json.dumps(request)!r}))\n"
+    rooms = importlib.resources.files("deployctl.hosts")
+    agent, flows = (rooms.joinpath(name).read_text(encoding="utf-8") for name in ("agent.py", "agent_flows.py"))
+    own = flows.partition("# travels from here\n")
+    imports = "".join(line + "\n" for line in own[0].splitlines() if line.startswith("import "))
+    return f"{agent}\n\n{imports}{own[2]}\n\nanswer(json.loads({json.dumps(request)!r}))\n"
 
 
 def _answer(host: Host, known_hosts: Path, done: subprocess.CompletedProcess[bytes]) -> dict[str, Any]:

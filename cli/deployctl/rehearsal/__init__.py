@@ -6,7 +6,7 @@ from deployctl.rehearsal.firewall import Count, HostFlow, Seen
 from deployctl.rehearsal.found import Standing
 from deployctl.rehearsal.inside import exec_in, interactive, put
 from deployctl.rehearsal.life import counts, down, remove_images, reset, status, up, update_router
-from deployctl.rehearsal.release import flows_of, host_flows, read_flows
+from deployctl.rehearsal.release import flows_of, host_flows, read_flows, read_project
 from deployctl.rehearsal.state import MARKER, RehearsalBusy
 from deployctl.rehearsal.topology import Machine, Network, RehearsalImpossible, Topology, topology
 
@@ -37,6 +37,7 @@ __all__ = [
     "power_on",
     "put",
     "read_flows",
+    "read_project",
     "remove_images",
     "reset",
     "status",

@@ -34,11 +34,16 @@ def host_flows(flows: SiteFlows, site: Site) -> list[HostFlow]:
 def read_flows(site: Site, release: Path) -> list[HostFlow]:
     """The flows of a release: a project's folder, or a bundle of the vendor's own, whose signature is not asked for."""
     if release.is_dir():
-        return flows_of(_load(site, release), site)
+        return flows_of(read_project(site, release), site)
     bundle = open_bundle(release, None)
     with tempfile.TemporaryDirectory(prefix="deployctl-") as folder:
         extract_files(bundle, Path(folder))
         return flows_of(_load(site, Path(folder), bundle), site)
+
+
+def read_project(site: Site, project: Path) -> Release:
+    """A project's release with this client's answers, read by this machine's Compose."""
+    return _load(site, project)
 
 
 def _load(site: Site, folder: Path, bundle: Bundle | None = None) -> Release:

@@ -1,8 +1,12 @@
 """Preflight, health and flows: what must hold before, and what is proven after."""
 
-from deployctl.verify.flows import FlowVerdict, try_flows
+from deployctl.verify.ahead import FlowsBlocked, Tried, blocked, try_ahead
+from deployctl.verify.flows import ABSENT, FlowsBroken, FlowVerdict, absent_callers, broken, try_flows
 from deployctl.verify.health import ServiceHealth, health
-from deployctl.verify.preflight import mib, preflight
+from deployctl.verify.preflight import engine_lost_rules, mib, preflight
 from deployctl.verify.problems import PreflightFailed
 
-__all__ = ["FlowVerdict", "PreflightFailed", "ServiceHealth", "health", "mib", "preflight", "try_flows"]
+__all__ = [
+    "ABSENT", "FlowVerdict", "FlowsBlocked", "FlowsBroken", "PreflightFailed", "ServiceHealth", "Tried", "absent_callers",
+    "blocked", "broken", "engine_lost_rules", "health", "mib", "preflight", "try_ahead", "try_flows",
+]  # fmt: skip

@@ -15,6 +15,7 @@ from deployctl.hosts import NoDocker
 from deployctl.plan import SCHEMA, HostPlan, Plan, engine_of, target_of
 from deployctl.verify.problems import (
     ClockSkewed,
+    EngineRulesGone,
     EngineTooOld,
     HostArchitecture,
     HostComposeMissing,
@@ -50,6 +51,7 @@ def preflight(
         brought = steps.packages.names if steps.packages else ()
         found += _engine(name, about, brought)
         found += _tools(name, about, brought)
+        found += _engine_rules(host, about)
         found += _architecture(host, about, images)
         found += _space(steps, host, about)
         found += _memory(host, about)
@@ -98,6 +100,21 @@ def _tools(name: str, facts: Facts, brought: Sequence[str]) -> Iterator[SiteErro
     for tool, found in facts.get("tools", {}).items():
         if not found and tool not in brought:
             yield HostToolMissing(f"no {tool}, which isolation needs", place=name, hint=_not_brought(facts, tool))
+
+
+def engine_lost_rules(facts: Facts) -> bool:
+    """Whether somebody took the engine's own rules away, as `nft flush ruleset` does. What runs goes on; what is new fails."""
+    return not facts["docker"]["problem"] and not facts.get("network", {}).get("engine_rules", True)
+
+
+def _engine_rules(host: HostDesired, facts: Facts) -> Iterator[SiteError]:
+    """Seen on Docker 26.1 and 28.5: it makes no network then ("No chain/target/match by that name")."""
+    there = {net["name"] for net in facts["networks"]}
+    wanted = {net["name"] for net in (host.compose.get("networks") or {}).values()}
+    if wanted - there and engine_lost_rules(facts):
+        message = "Docker's own iptables rules are gone, as after `nft flush ruleset`; it cannot make a network without them"
+        hint = "systemctl restart docker there (its containers stop for a moment), then run this again"
+        yield EngineRulesGone(message, place=host.name, hint=hint)
 
 
 def _architecture(host: HostDesired, facts: Facts, images: Mapping[str, Image]) -> Iterator[SiteError]:

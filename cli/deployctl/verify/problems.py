@@ -28,6 +28,16 @@ class EngineTooOld(SiteError):
     code = "host-engine-too-old"
 
 
+class EngineRulesGone(SiteError):
+    """Docker's own iptables rules are gone from the host, as after `nft flush ruleset`.
+
+    What runs goes on, and our own table is back or asked for apart. Docker makes no network until it is restarted there:
+    `systemctl restart docker`. Its containers stop for a moment.
+    """
+
+    code = "engine-rules-gone"
+
+
 class HostComposeMissing(SiteError):
     """The host has no `docker compose`.
 

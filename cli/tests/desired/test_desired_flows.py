@@ -9,6 +9,7 @@ from sites import ONE, release, releases, site, sites, sources
 
 from deploybundle.release import Port, Release
 from deployctl.desired import desired
+from deployctl.desired.addresses import networks
 from deployctl.desired.flows import Arriving, Leaving, Local, site_flows
 from deployctl.desired.placement import placement
 from deployctl.site import Site
@@ -62,12 +63,14 @@ def test_every_pair_that_is_no_flow_is_tried_and_promised_shut(given: Release, w
     pairs = {(flow.source, flow.target, flow.port) for flow in given.flows}
     for source, hosts in placed.items():
         for host in hosts:
-            shut = {(p.address, p.port) for p in shall.hosts[host.name].probes if p.source == source and not p.open}
-            opened = {(p.address, p.port) for p in shall.hosts[host.name].probes if p.source == source and p.open}
+            own = [p for p in shall.hosts[host.name].probes if p.source == source]
+            shut = {(p.address, p.port, p.protocol) for p in own if not p.open}
+            opened = {(p.address, p.port, p.protocol) for p in own if p.open}
             assert not shut & opened
-            assert {(other.address, 22) for other in where.hosts.values()} | {("192.0.2.1", 443)} <= shut
+            assert {(other.address, 22, "tcp") for other in where.hosts.values()} <= shut
+            assert {("192.0.2.1", 443, "tcp"), ("192.0.2.1", 53, "udp")} <= shut
             for target, service in given.services.items():
-                ways = {(other.address, port.port) for other in placed[target] for port in service.ports}
+                ways = {(o.address, port.port, way) for o in placed[target] for port in service.ports for way in ("tcp", "udp")}
                 assert ways <= shut | opened
                 if not {(source, target, port.port) for port in service.ports} & pairs:
                     assert ways <= shut
@@ -79,8 +82,22 @@ def test_ids_of_probes_differ_on_a_host(given: Release, where: Site) -> None:
         assert len({probe.id for probe in host.probes}) == len(host.probes)
 
 
-def test_udp_is_a_flow_but_is_not_tried_since_silence_says_nothing() -> None:
-    given = release({"api": {}, "dns": {}}, [("api", "dns", 53, "udp")])  # type: ignore[list-item]
+def test_udp_is_tried_where_it_is_a_flow_and_where_only_tcp_is() -> None:
+    given = release({"api": {}, "dns": {}}, [("api", "dns", 53, "udp"), ("dns", "api", 80)])  # type: ignore[list-item]
     shall = desired(given, site(ONE), sources(given)).hosts["srv1"]
-    assert "udp" in shall.network
-    assert {probe.protocol for probe in shall.probes} == {"tcp"}
+    net = networks("shop", given.services, site(ONE).client.pool)
+    tried = {(p.source, p.address, p.port, p.protocol): p.open for p in shall.probes}
+    assert tried["api", str(net["dns"].virtual), 53, "udp"] and not tried["api", str(net["dns"].virtual), 53, "tcp"]
+    assert tried["dns", str(net["api"].virtual), 80, "tcp"] and not tried["dns", str(net["api"].virtual), 80, "udp"]
+    assert not tried["api", str(net["dns"].container), 53, "udp"]
+
+
+def test_a_hosts_own_programs_reach_what_it_runs_and_nothing_elsewhere_nor_past_the_map() -> None:
+    given = release({"web": {"x": {"segment": "dmz"}}, "db": {"x": {"segment": "data"}}},
+                    [("clients", "web", 80), ("web", "db", 5432)])  # fmt: skip
+    shall = desired(given, site(networks={"clients": {"cidr": ["10.77.50.0/24"]}}), sources(given)).hosts
+    own = {(p.target, p.address, p.port): p.open for p in shall["db1"].probes if p.source is None}
+    net = networks("shop", given.services, site().client.pool)
+    assert own == {
+        ("db", "10.77.30.11", 5432): True, ("db", str(net["db"].container), 5432): False, ("web", "10.77.10.11", 80): False,
+    }  # fmt: skip

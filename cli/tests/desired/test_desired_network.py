@@ -73,15 +73,11 @@ def test_what_arrives_at_a_host_goes_to_the_container_from_permitted_sources_onl
 
 def test_a_service_leaves_to_its_targets_only_and_near_names_have_chains_of_their_own() -> None:
     app = desired(SHOP, site(**OUTSIDE), sources(SHOP)).hosts["app1"].network
-    assert [line.split("ip daddr ")[-1] for line in lines(app, "chain from_my_api")[1:]] == [
-        "10.77.30.11 tcp dport 5432 goto pass"
-    ]
-    assert [line.split("ip daddr ")[-1] for line in lines(app, "chain from_my-api")[1:]] == [
-        "10.77.60.5 tcp dport 443 goto pass"
-    ]
+    assert [line.split("ip daddr ")[-1] for line in lines(app, "chain from_my_api")] == ["10.77.30.11 tcp dport 5432 goto pass"]
+    assert [line.split("ip daddr ")[-1] for line in lines(app, "chain from_my-api")] == ["10.77.60.5 tcp dport 443 goto pass"]
     for name, net in networks("shop", ["db", "my-api", "my_api", "nginx"], site().client.pool).items():
         if name.startswith("my"):
-            assert lines(app, f"chain from_{name}")[0] == f"ip saddr != {net.subnet} counter name spoofed drop"
+            assert f'iifname "{net.bridge}" ip saddr != {net.subnet} counter name spoofed drop' in lines(app, "chain sources")
 
 
 def test_what_is_not_named_is_refused_at_the_end_of_the_guard() -> None:
@@ -89,16 +85,18 @@ def test_what_is_not_named_is_refused_at_the_end_of_the_guard() -> None:
         guard = lines(host.network, "chain guard")
         assert guard[-1] == "counter name refused_in drop"
         refused = next(number for number, line in enumerate(guard) if "refused_out reject" in line)
+        assert "tcp reset" in guard[refused] and "icmpx" in guard[refused + 1]
         assert all(line.startswith("iifname") and " jump from_" in line for line in guard[3:refused])
-        assert all("goto pass" in line for line in guard[refused + 1 : -1])
+        assert all("goto pass" in line for line in guard[refused + 2 : -1])
 
 
 def test_what_the_map_sends_to_a_container_goes_to_its_bridge_or_nowhere() -> None:
     shall = desired(SHOP, site(**OUTSIDE), sources(SHOP))
     for host in shall.hosts.values():
         for chain in ("chain forward", "chain output"):
-            (last,) = (line for line in lines(host.network, chain) if line.startswith("ip daddr {") and line.endswith("drop"))
+            last = next(line for line in lines(host.network, chain) if line.startswith("ip daddr {"))
             assert f'oifname != "{bridge_prefix("shop")}*"' in last
+            assert last.endswith(("drop", "reject with tcp reset"))
             assert all(part["ipv4_address"].rpartition(".")[0] in last for name in host.services
                        for part in host.compose["services"][name]["networks"].values())  # fmt: skip
 
@@ -121,3 +119,18 @@ def test_a_host_knows_its_own_services_only() -> None:
     shall = desired(SHOP, site(ACME, **OUTSIDE), sources(SHOP))
     assert "chain from_nginx" in shall.hosts["web1"].network
     assert "chain from_nginx" not in shall.hosts["app1"].network
+
+
+def test_a_call_of_oneself_by_the_host_is_not_mapped_back() -> None:
+    app = desired(SHOP, site(**OUTSIDE), sources(SHOP)).hosts["app1"].network
+    bridge = networks("shop", SHOP.services, site().client.pool)["my_api"].bridge
+    mapped = lines(app, "chain prerouting")
+    assert mapped[1] == f'iifname "{bridge}" ip daddr . tcp dport {{ 10.77.20.11 . 8000 }} accept'
+    assert mapped[2].startswith("dnat")
+
+
+def test_a_strangers_container_on_a_callers_host_is_no_caller() -> None:
+    app = desired(SHOP, site(**OUTSIDE), sources(SHOP)).hosts["app1"].network
+    strangers = [line for line in lines(app, "chain forward") if line.startswith('meta iifkind "bridge"')]
+    assert strangers
+    assert all("10.77.30.11 . 5432" in line and "reject" in line for line in strangers)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from sites import ONE, bare, site
 
+from deploybundle.release import Port
+from deployctl.desired.flows import Leaving, SiteFlows
 from deployctl.hosts import ssh
 from deployctl.site import Host, Site
-from deployctl.verify import FlowVerdict, health, try_flows
+from deployctl.verify import FlowVerdict, Tried, blocked, broken, health, try_ahead, try_flows
 
 
 def verdict(seen: str, promised_open: bool) -> FlowVerdict:
@@ -68,9 +71,31 @@ def probe(port: int, source: str | None = None) -> dict[str, Any]:
 @pytest.mark.docker
 def test_a_probe_is_tried_where_it_would_come_from(listening: int) -> None:
     tried = try_flows(here(), "no-such-project", {"srv1": [probe(listening), probe(1), probe(listening, "api")]})
-    assert [(each.source, each.seen, each.good) for each in tried] == [
-        ("srv1", "open", True), ("srv1", "refused", False), ("api", "no-container", False),
+    assert [(each.source, each.seen, each.good) for each in tried if ":" not in each.address] == [
+        ("the host itself", "open", True), ("the host itself", "refused", False), ("api", "no-container", False),
     ]  # fmt: skip
+
+
+@pytest.mark.docker
+@pytest.mark.skipif(os.getuid() != 0, reason="marks and watches as root")
+def test_udp_that_arrives_is_open_though_nobody_answers() -> None:
+    silent = {**probe(free_port()), "protocol": "udp", "open": False}
+    (tried,) = (each for each in try_flows(here(), "no-such-project", {"srv1": [silent]}) if ":" not in each.address)
+    assert (tried.seen, tried.good) == ("open", False)
+
+
+def free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def test_what_is_broken_is_one_error_with_the_way_out() -> None:
+    assert broken([verdict("open", True), verdict("refused", False)]) is None
+    problem = broken([verdict("timeout", True), verdict("open", False), verdict("no-container", True)])
+    assert problem and problem.exit_code == 6
+    assert "2 of 3 connections are not as promised; 1 services could not be tried" in str(problem)
+    assert "deployctl flows" in problem.hint and "deployctl install" in problem.hint
 
 
 def test_where_nothing_is_to_be_tried_no_host_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,3 +128,32 @@ def test_a_service_is_as_well_as_its_container(containers: list[dict[str, Any]],
 
 def test_a_host_without_a_record_has_no_services() -> None:
     assert health({"srv1": bare(containers=[container()])}) == []
+
+
+def tried(seen: str, *, protocol: str = "tcp", ours: bool = True) -> Tried:
+    return Tried("app1", "db1", "10.0.0.1", protocol, 5432, "api → db", seen, ours)
+
+
+def test_a_blocked_flow_says_from_where_to_where_and_how() -> None:
+    assert blocked([tried("open"), tried("timeout", protocol="udp", ours=False)]) is None
+    problem = blocked([tried("open"), tried("timeout"), tried("refused", protocol="udp")])
+    assert problem and problem.exit_code == 6
+    assert str(problem).splitlines() == [
+        "2 of 3 flows do not get through",
+        "  app1 → db1 (10.0.0.1:5432/tcp), for api → db: timed out",
+        "  app1 → db1 (10.0.0.1:5432/udp), for api → db: refused",
+    ]
+
+
+@pytest.mark.docker
+@pytest.mark.skipif(os.getuid() != 0, reason="marks and watches as root")
+def test_a_flow_is_tried_before_anything_is_installed_with_a_listener_for_the_moment() -> None:
+    port = free_port()
+    ways: list[Literal["tcp", "udp"]] = ["tcp", "udp"]
+    flows = SiteFlows((), tuple(Leaving("srv1", "api", "db", "srv1", "127.0.0.1", Port(port, way)) for way in ways), ())
+    assert [(one.protocol, one.seen) for one in try_ahead(here(), "no-such-project", flows)] == [
+        ("tcp", "open"),
+        ("udp", "open"),
+    ]
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))
