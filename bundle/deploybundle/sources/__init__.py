@@ -16,8 +16,11 @@ from .images import (
     LayerUnreadable,
 )
 from .installer import installer
+from .inventory import LayerScan, Software
 from .own import own_wheel
 from .packages import Closure, Members, PackagesNotFetched, Pinned
+from .provenance import provenance
+from .sbom import Part
 from .wheels import PYTHONS, WheelsNotFetched, pip_wheel, wheels
 
 __all__ = [
@@ -37,9 +40,12 @@ __all__ = [
     "ImageSource",
     "Layer",
     "LayerUnreadable",
+    "LayerScan",
     "Members",
     "PackagesNotFetched",
+    "Part",
     "Pinned",
+    "Software",
     "WheelsNotFetched",
     "collections",
     "compose_binary",
@@ -47,6 +53,7 @@ __all__ = [
     "installer",
     "own_wheel",
     "pip_wheel",
+    "provenance",
     "repository",
     "wheels",
 ]
