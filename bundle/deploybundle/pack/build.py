@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from deploybundle import sources, trust
 from deploybundle.errors import RefusedError
@@ -16,6 +16,7 @@ from deploybundle.open.bundle import open_medium
 from deploybundle.open.medium import Medium
 from deploybundle.open.streams import CHUNK
 from deploybundle.pack import index as oci
+from deploybundle.pack.boms import Boms
 from deploybundle.pack.layers import LEVEL, Layers, compressor_of
 from deploybundle.pack.partial import partial
 from deploybundle.pack.problems import CannotBundle, ImageChanged
@@ -48,6 +49,8 @@ def build(
     wheels: Mapping[str, Sequence[Path]],
     tools: Members,
     packages: Mapping[str, Members] | None = None,
+    docs: Members | None = None,
+    boms: Boms | None = None,
     signer: trust.Signer,
     keyset: Members | None = None,
     known: Sequence[Bundle] = (),
@@ -60,20 +63,22 @@ def build(
     """Write a signed bundle to `out`, whole or not at all.
 
     `files` and `tools` are files by name, `wheels` by Python ("3.11"), `packages` a repository for each target
-    ("debian-13"), `keyset` the vendor's keyset.json. What one of `known` has is copied from there; if all layers and
-    configs are, `source` is not asked. `progress(done, total)` counts raw bytes out of the engine.
+    ("debian-13"), `keyset` the vendor's keyset.json. `boms` writes the bills of materials, `docs`
+    is deployctl's manual. What one of `known` has is copied from there; if all layers and configs are, `source` is not
+    asked. `progress(done, total)` counts raw bytes out of the engine.
     With `split`, in parts of so many bytes; then `out` is their list.
     The same input makes the same index and blobs; only the signatures and their time differ.
     """
     named: dict[str, Members] = {f"wheels-{python}": {path.name: path for path in paths} for python, paths in wheels.items()}
     named |= {f"packages-{target}": members for target, members in (packages or {}).items()}
-    given: dict[str, Members] = {"files": files, "tools": tools, "trust": keyset or {}, **named}
+    given: dict[str, Members] = {"files": files, "tools": tools, "docs": docs or {}, "trust": keyset or {}, **named}
     kinds = {kind: members for kind, members in given.items() if members}
     name = f"{meta['name']} {meta['version']}"
-    head = oci.head_size(name, [image.ref for image in images], [*kinds, "release"])
+    named_kinds = [*kinds, *(["sbom"] if boms else []), "release"]
+    head = oci.head_size(name, [image.ref for image in images], named_kinds)
     with partial(out, split) as sink:
         job = _Job(Writer(sink, head), _Known(known), images, out.parent, level, progress)
-        job.run(source, kinds, meta)
+        job.run(source, kinds, meta, boms)
         index = oci.index(head, name, job.manifests, job.kinds, job.installer)
         sink.write(_head(head, index, signer, name, clock(), builder), 0)
         size = job.writer.end()
@@ -136,12 +141,14 @@ class _Job:
         wanted = frozenset(diff_id for image in self.images for diff_id in image.diff_ids)
         self.layers = Layers(self.writer, self.folder, wanted, self._count)
 
-    def run(self, source: sources.ImageSource, kinds: Mapping[str, Members], meta: Mapping[str, Any]) -> None:
+    def run(
+        self, source: sources.ImageSource, kinds: Mapping[str, Members], meta: Mapping[str, Any], boms: Boms | None = None
+    ) -> None:
         self._reuse()
         self._export(source)
         for image in self.images:
             self.manifests[image.ref] = self._image(image)
-        self._kinds(kinds)
+        self._kinds({**kinds, "sbom": self._boms(boms)} if boms else kinds)
         self._release(meta)
 
     def _reuse(self) -> None:
@@ -210,6 +217,15 @@ class _Job:
         if blob.digest != member.digest:
             raise CannotBundle(f"expected {member.digest}, got {blob.digest}", place=str(member.path), hint=_CHANGED)
         return blob
+
+    def _boms(self, boms: Boms) -> Members:
+        for diff_id, findings in self.layers.software.items():
+            boms.keep(diff_id, findings)
+        return boms.members(self.images, self._open_known)
+
+    def _open_known(self, diff_id: str) -> BinaryIO:
+        bundle, layer = self.known.layers[diff_id]
+        return bundle.open_layer(layer)
 
     def _release(self, meta: Mapping[str, Any]) -> None:
         config = oci.descriptor(media.RELEASE, self.writer.put(canonical.dumps(meta)))

@@ -43,7 +43,10 @@ def compressor_of(level: int) -> zstandard.ZstdCompressor:
 
 @dataclass
 class Layers:
-    """The layers of the new bundle, by diff_id; `wanted` are those that its images have; `written` counts bytes."""
+    """The layers of the new bundle, by diff_id; `wanted` are those that its images have; `written` counts bytes.
+
+    `software`: what those hold that were compressed, found as they passed.
+    """
 
     writer: Writer
     folder: Path
@@ -52,6 +55,7 @@ class Layers:
     found: dict[str, Layer] = field(default_factory=dict)
     guess: bool = True
     written: int = 0
+    software: dict[str, sources.Findings] = field(default_factory=dict)
 
     def add(self, layer: sources.Layer, compressor: zstandard.ZstdCompressor) -> None:
         """Compress a layer into the bundle. Taken back if no image wants it, or it is there already.
@@ -77,9 +81,10 @@ class Layers:
         return size
 
     def _add(self, layer: sources.Layer, stream: BinaryIO, size: int, compressor: zstandard.ZstdCompressor) -> None:
-        raw = hashlib.sha256()
+        raw, scan = hashlib.sha256(), sources.LayerScan()
         try:
-            frame = self._compress(ahead(self._look(ahead(_read(stream)), raw.update)), compressor, size)
+            looked = self._look(ahead(_read(stream)), raw.update, scan.feed)
+            frame = self._compress(ahead(looked), compressor, size)
             blob = self.writer.stream(ahead(frame), keep=lambda _: self._is_new(raw.hexdigest(), layer))
         except (zstandard.ZstdError, sources.LayerUnreadable) as error:
             if layer.diff_id:
@@ -88,6 +93,7 @@ class Layers:
             raise ImageChanged(f"a layer is not of its declared {size} bytes: {error}", place="Docker") from error
         if self._is_new(raw.hexdigest(), layer):
             self._take(f"sha256:{raw.hexdigest()}", size, blob)
+            self.software[f"sha256:{raw.hexdigest()}"] = scan.end()
 
     def _take(self, diff_id: str, size: int, blob: Blob) -> None:
         self.found[diff_id] = layer_of(diff_id, size, blob.digest, blob.size)
@@ -97,9 +103,10 @@ class Layers:
         got = f"sha256:{raw}"
         return got in self.wanted and got not in self.found and layer.diff_id in (None, got)
 
-    def _look(self, chunks: Iterable[bytes], update: Callable[[bytes], None]) -> Iterator[bytes]:
+    def _look(self, chunks: Iterable[bytes], *looks: Callable[[bytes], None]) -> Iterator[bytes]:
         for chunk in chunks:
-            update(chunk)
+            for look in looks:
+                look(chunk)
             self.on_bytes(len(chunk))
             yield chunk
 

@@ -12,6 +12,7 @@ from typing import Any
 from deploybundle import sources
 from deploybundle.errors import DeployctlError
 from deploybundle.open import Bundle, open_bundle
+from deploybundle.pack.boms import Boms, wheel_parts
 from deploybundle.pack.build import Built, build
 from deploybundle.pack.problems import CannotBundle
 from deploybundle.release import Port, Release, load, project_files
@@ -25,11 +26,13 @@ class Toolbox:
     """What travels beside the product: the lock files of what a deploy node gets, and where fetched things are kept.
 
     `fresh` asks the distributions' mirrors again, where otherwise what is kept is taken.
+    `docs`: the folder of deployctl's own documentation.
     """
 
     locks: Path
     cache: Path
     fresh: bool = False
+    docs: Path | None = None
 
     def wheels(self) -> dict[str, list[Path]]:
         """deployctl's wheel and all that it needs, for each Python that a deploy node may have."""
@@ -39,10 +42,14 @@ class Toolbox:
             for python in sources.PYTHONS
         }
 
-    def packages(self, targets: Sequence[str], signer: Signer) -> dict[str, sources.Members]:
-        """A signed repository for each target: what a bare host of it needs."""
-        found = {target: sources.debian(target, self.cache, fresh=self.fresh) for target in targets}
-        return {target: sources.repository(closure, signer, self.cache) for target, closure in found.items()}
+    def packages(self, targets: Sequence[str]) -> list[sources.Closure]:
+        """What a bare host of each target needs."""
+        return [sources.debian(target, self.cache, fresh=self.fresh) for target in targets]
+
+    def manual(self) -> dict[str, Path]:
+        """deployctl's own documentation, by relative name."""
+        pages = sorted(self.docs.rglob("*.md")) if self.docs else []
+        return {path.relative_to(self.docs).as_posix(): path for path in pages if self.docs}
 
     def tools(self, compose: Path) -> dict[str, Path]:
         """Compose's binary, pip, the collections and the installer."""
@@ -77,12 +84,15 @@ def make(
     infos = images.inspect(_refs(release), used_by=_used_by(release))
     release = _with_exposed(release, infos, project, compose, files, version, name)
     _folder(out)
+    wheels, closures, origin = toolbox.wheels(), toolbox.packages(release.targets), sources.provenance(project)
+    others = [*map(sources.package_part, closures), *wheel_parts(wheels)]
     return build(
         out / f"{release.name}-{release.version}.bundle.tar",
-        meta=_meta(release), images=infos, source=images,
+        meta=_meta(release, origin), images=infos, source=images,
         files=project_files(release, project, compose_binary=compose),
-        wheels=toolbox.wheels(), tools=toolbox.tools(compose),
-        packages=toolbox.packages(release.targets, signer),
+        wheels=wheels, tools=toolbox.tools(compose), docs=toolbox.manual(),
+        packages={each.target: sources.repository(each, signer, toolbox.cache) for each in closures},
+        boms=Boms(toolbox.cache, release.name, release.version, str(origin.get("time", "")), others),
         signer=signer, keyset=keys, known=earlier(out), level=level, progress=progress, clock=_now,
     )  # fmt: skip
 
@@ -138,8 +148,9 @@ def _with_exposed(
     return load(project, compose_binary=compose, files=files, version=version, name=name, exposed=exposed, fill_required=True)
 
 
-def _meta(release: Release) -> dict[str, Any]:
+def _meta(release: Release, origin: Mapping[str, Any]) -> dict[str, Any]:
     return {
+        **({"source": dict(origin)} if origin else {}),
         "schema": 1,
         "name": release.name,
         "version": release.version,

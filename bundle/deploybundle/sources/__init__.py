@@ -16,11 +16,11 @@ from .images import (
     LayerUnreadable,
 )
 from .installer import installer
-from .inventory import LayerScan, Software
+from .inventory import Findings, LayerScan, Software
 from .own import own_wheel
 from .packages import Closure, Members, PackagesNotFetched, Pinned
 from .provenance import provenance
-from .sbom import Part
+from .sbom import Part, package_part
 from .wheels import PYTHONS, WheelsNotFetched, pip_wheel, wheels
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "ImageSource",
     "Layer",
     "LayerUnreadable",
+    "Findings",
     "LayerScan",
     "Members",
     "PackagesNotFetched",
@@ -52,6 +53,7 @@ __all__ = [
     "debian",
     "installer",
     "own_wheel",
+    "package_part",
     "pip_wheel",
     "provenance",
     "repository",

@@ -122,7 +122,7 @@ class LayerScan:
         elif found := _COPYRIGHT.fullmatch(name):
             self.findings.licences[found[1]] = debian_licences(text)
         else:
-            read = _npm if name.endswith("/package.json") else _debian if "/dpkg/" in name else _python
+            read = _npm if name.endswith("/package.json") else debian_packages if "/dpkg/" in name else _python
             self.findings.software[name] = [asdict(one) for one in read(text)][:COUNT_LIMIT]
 
 
@@ -143,7 +143,7 @@ def _interesting(name: str, base: str) -> bool:
 # readers --------------------------------------------------------------------------------------------------------------
 
 
-def _debian(text: str) -> Iterator[Software]:
+def debian_packages(text: str) -> Iterator[Software]:
     """dpkg's status: a stanza a package. Distroless' files have one and no Status."""
     for stanza in re.split(r"\n\s*\n", text):
         said = dict(_FIELD.findall(stanza))

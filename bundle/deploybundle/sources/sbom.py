@@ -11,7 +11,8 @@ from functools import lru_cache
 from typing import Any
 
 from deploybundle.errors import InputError
-from deploybundle.sources.inventory import Inventory, Software
+from deploybundle.sources.inventory import Inventory, Software, debian_packages
+from deploybundle.sources.packages import Closure
 from deploybundle.trust import canonical
 
 try:
@@ -91,6 +92,13 @@ def release_sbom(name: str, version: str, time: str, parts: Iterable[Part]) -> b
     for holder, held in holders:
         bom.register_dependency(holder, held)
     return _written(bom, time=time)
+
+
+def package_part(closure: Closure) -> Part:
+    """A target's packages as a part of the release."""
+    system, _, version = closure.target.partition("-")
+    software = [software for stanza in closure.stanzas for software in debian_packages(stanza)]
+    return Part("platform", closure.target, "", tuple(software), {"ID": system, "VERSION_ID": version})
 
 
 def _must_have_library() -> None:

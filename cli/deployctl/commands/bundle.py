@@ -41,7 +41,7 @@ def command(
     folder = out or project / "dist"
     with show.progress("bundling") as step:
         built = make(
-            project, folder, signer, Toolbox(_locks(), cache(), fresh),
+            project, folder, signer, Toolbox(_data("locks"), cache(), fresh, _data("docs")),
             files=file or (), version=version, name=name, level=level, progress=step, keyset=keyset_path(),
         )  # fmt: skip
     seconds = time.monotonic() - started
@@ -66,5 +66,6 @@ def _signer(key: Path, file: Path | None) -> FileSigner:
         return load_private(key, passphrase(None, none=False))
 
 
-def _locks() -> Path:
-    return Path(str(importlib.resources.files("deployctl") / "data" / "locks"))
+def _data(name: str) -> Path:
+    """A folder of the package's own data."""
+    return Path(str(importlib.resources.files("deployctl") / "data" / name))
