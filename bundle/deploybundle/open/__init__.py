@@ -1,6 +1,8 @@
 """Reads and verifies a bundle: hostile bytes in, typed content out."""
 
+from deploybundle.open.boms import NoBom, Software, bom, software
 from deploybundle.open.bundle import Bundle, Head, open_bundle, peek
+from deploybundle.open.difference import Change, Difference, difference
 from deploybundle.open.files import extract_files
 from deploybundle.open.packages import INDEX, Package, Repository, repositories
 from deploybundle.open.problems import (
@@ -19,6 +21,13 @@ from deploybundle.open.types import BlobAt, Descriptor, Image, Layer
 from deploybundle.open.verify import Progress, verify_blobs
 
 __all__ = [
+    "Change",
+    "Difference",
+    "difference",
+    "NoBom",
+    "Software",
+    "bom",
+    "software",
     "INDEX",
     "Package",
     "Repository",

@@ -8,20 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import quote
 
 from deploybundle import sources
+from deploybundle.open.boms import RELEASE, bom_name
 from deploybundle.open.streams import CHUNK
 from deploybundle.sources.inventory import VERSION, Findings, Inventory, LayerScan, stacked
 from deploybundle.sources.sbom import Part, image_sbom, release_sbom
 
-RELEASE = "release.cdx.json"
 OpenLayer = Callable[[str], BinaryIO]
-
-
-def bom_name(ref: str) -> str:
-    """The file of an image's bill of materials."""
-    return f"{quote(ref, safe='')}.cdx.json"
 
 
 @dataclass

@@ -17,6 +17,7 @@ from deployctl import __version__
 from deployctl.commands import (
     bundle,
     client,
+    diff,
     explain,
     flows,
     inspect,
@@ -63,7 +64,7 @@ def options(
         os.environ["DEPLOYCTL_DEBUG"] = "1"
 
 
-for verb in (keygen, bundle, inspect, verify, preflight, plan, install, status, flows, render, explain):
+for verb in (keygen, bundle, inspect, diff, verify, preflight, plan, install, status, flows, render, explain):
     app.command(verb.NAME, no_args_is_help=False)(verb.command)
 for group, name, words in (
     (client.app, "client", "Write a client's inventory."),
