@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import BinaryIO
 from deploybundle import sources
 from deploybundle.open.boms import RELEASE, bom_name
 from deploybundle.open.streams import CHUNK
-from deploybundle.sources.inventory import VERSION, Findings, Inventory, LayerScan, stacked
+from deploybundle.sources.inventory import VERSION, Findings, Inventory, LayerScan, python_metadata, stacked
 from deploybundle.sources.sbom import Part, image_sbom, release_sbom
 
 OpenLayer = Callable[[str], BinaryIO]
@@ -95,16 +96,20 @@ def scanned(layer: BinaryIO) -> Findings:
 
 
 def wheel_parts(wheels: Mapping[str, Sequence[Path]]) -> list[Part]:
-    """The deploy node's Python packages, by the names of their wheels (PEP 427)."""
+    """The deploy node's Python packages, as their wheels say (PEP 427)."""
     return [
-        Part("application", f"deployctl for Python {python}", "", tuple(_of_wheel(path) for path in paths), {})
+        Part("application", f"deployctl for Python {python}", "", tuple(one for path in paths for one in _of_wheel(path)), {})
         for python, paths in sorted(wheels.items())
     ]
 
 
-def _of_wheel(path: Path) -> sources.Software:
-    name, version = path.name.split("-")[:2]
-    return sources.Software("pypi", name.replace("_", "-"), version)
+def _of_wheel(path: Path) -> list[sources.Software]:
+    try:
+        with zipfile.ZipFile(path) as wheel:
+            name = next(name for name in wheel.namelist() if name.count("/") == 1 and name.endswith(".dist-info/METADATA"))
+            return list(python_metadata(wheel.read(name).decode("utf-8", "replace")))
+    except (OSError, zipfile.BadZipFile, StopIteration):
+        return []
 
 
 def _read(path: Path) -> Findings | None:

@@ -122,7 +122,7 @@ class LayerScan:
         elif found := _COPYRIGHT.fullmatch(name):
             self.findings.licences[found[1]] = debian_licences(text)
         else:
-            read = _npm if name.endswith("/package.json") else debian_packages if "/dpkg/" in name else _python
+            read = _npm if name.endswith("/package.json") else debian_packages if "/dpkg/" in name else python_metadata
             self.findings.software[name] = [asdict(one) for one in read(text)][:COUNT_LIMIT]
 
 
@@ -151,7 +151,7 @@ def debian_packages(text: str) -> Iterator[Software]:
             yield Software("deb", _word(said["Package"]), _word(said["Version"]), _word(said.get("Architecture", "")))
 
 
-def _python(text: str) -> Iterator[Software]:
+def python_metadata(text: str) -> Iterator[Software]:
     """Core metadata (packaging.python.org/specifications/core-metadata): the head up to the first empty line."""
     head = re.split(r"\r?\n\r?\n", text, maxsplit=1)[0]
     fields = _FIELD.findall(head)
