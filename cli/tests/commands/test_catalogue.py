@@ -78,7 +78,7 @@ def test_with_json_an_error_is_json_too(deployctl: Deployctl) -> None:
 
 
 REPORTS = {
-    "bundle", "explain", "flows", "inspect", "install", "keygen", "keyset show", "plan", "preflight", "rehearse status",
+    "bundle", "diff", "explain", "flows", "inspect", "install", "keygen", "keyset show", "plan", "preflight", "rehearse status",
     "secrets generate", "status", "trust hosts", "trust show", "verify",
 }  # fmt: skip
 ACTS = {
