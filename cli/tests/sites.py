@@ -85,7 +85,8 @@ def bare(**changes: Any) -> dict[str, Any]:
         "tools": {"nftables": True, "iptables": True}, "network": {"loaded": False},
         "free": {"docker": 50 * 2**30, "/etc": 2**30, "/var/lib": 2**30},
         "images": [], "containers": [], "networks": [], "routes": ["10.77.20.0/24"], "listening": [], "files": {},
-        "record": None,
+        "record": None, "volumes": [], "neighbours": {}, "accounts": {}, "strangers": [], "projects": [],
+        "installed_packages": {},
     } | changes  # fmt: skip
 
 
@@ -102,7 +103,7 @@ def installed(shall: Desired, host: HostDesired, images: Mapping[str, Image], in
     """The facts of a host that has all that it shall have."""
     containers = [
         {
-            "service": each.name, "state": "running", "health": "healthy", "exit_code": 0,
+            "service": each.name, "name": f"shop-{each.name}-1", "state": "running", "health": "healthy", "exit_code": 0,
             "image": each.tag, "labels": {HASH_LABEL: each.hash},
         }
         for each in host.services.values()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from deployctl import rehearsal
-from places import ROOT, USB, VAULT, Place, Vendor
+from places import ROOT, Place, Vendor
 
 pytestmark = pytest.mark.e2e
 COLLECTOR, GUESTBOOK, STATUSPAGE = (f"{name}-1.0.0.bundle.tar" for name in ("collector", "guestbook", "statuspage"))
@@ -120,32 +120,36 @@ def test_a_status_page_of_somebody_else_runs_unchanged_with_the_client_s_title(
     assert site.asked("http://srv1:8091/status.json")["title"] == "Globex today"
 
 
-def test_a_second_product_needs_addresses_of_its_own_and_then_both_live_side_by_side(site: Place, examples: None) -> None:
+def test_a_second_product_lives_beside_the_first_with_addresses_of_its_own(site: Place, examples: None) -> None:
     site.install(STATUSPAGE)
     before = site.containers()
-    refused = site.install(GUESTBOOK, check=False)
-    assert refused.returncode == 4
-    assert "srv1: 172.30." in refused.stderr
-    assert "is in use there and lies in the pool 172.30.0.0/20" in refused.stderr
-    assert "client.yml: pool" in refused.stderr
-    assert site.containers() == before
-
-    other = f"{site.client}-books"
-    site.deploy(
-        f"cd inventories && rm -rf {other} && cp -r {site.client} {other} && rm -rf {other}/.site"
-        f" && echo 'pool: 172.29.0.0/20' >> {other}/group_vars/all/client.yml"
-    )
-    install = f"deployctl install --json --client {other} {VAULT} {USB}/{GUESTBOOK}"
-    report = json.loads(site.deploy(install).stdout)
+    report = site.installed(GUESTBOOK)
     proven(report)
     assert {name: site.containers()[name] for name in before} == before
     assert site.open_ports("clients", PORTS) == {"srv1:8080", "srv1:8081"}
     form = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
     web = site.on("srv1", f"docker inspect -f '{form}' guestbook-web-1").stdout.strip()
+    assert ip_address(web) in ip_network("172.30.16.0/20")
     for address in (web, site.site.hosts["srv1"].address):
         tried = f"docker exec statuspage-page-1 curl -sS -m 2 http://{address}:8080/"
         assert site.on("srv1", tried, check=False).returncode == 7  # refused: one product does not reach the other
-    assert site.installed(STATUSPAGE)["changed"] == []
-    assert json.loads(site.deploy(install).stdout)["changed"] == []
+    for bundle in (STATUSPAGE, GUESTBOOK):
+        assert site.installed(bundle)["changed"] == []
+    assert json.loads(site.status("--json").stdout)["projects"] == ["guestbook", "statuspage"]
     readme = site.on("srv1", "cat /etc/deployctl/*/README").stdout
     assert all(f"  {service} " in readme for service in ("web", "store", "page", "checker"))
+
+
+def test_a_pool_without_room_for_two_is_refused_with_one_that_has(site: Place, examples: None, answer: Answer) -> None:
+    site.reset()
+    answer("pool: 172.29.0.0/20")
+    site.install(STATUSPAGE)
+    before = site.containers()
+    refused = site.install(GUESTBOOK, check=False)
+    assert refused.returncode == 4
+    assert "is in use there and lies in the pool 172.29.0.0/20" in refused.stderr
+    assert "write into client.yml: pool: 172.30.0.0/16" in refused.stderr
+    assert site.containers() == before
+    answer("pool: 172.29.0.0/20\nproducts: {guestbook: {pool: 172.28.0.0/20}}")
+    proven(site.installed(GUESTBOOK))
+    assert {name: site.containers()[name] for name in before} == before

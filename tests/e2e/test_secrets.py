@@ -57,8 +57,8 @@ def vault(place: Place, verb: str, before: str = "") -> str:
 @pytest.fixture(scope="module")
 def secrets(installed: Place) -> dict[str, str]:
     """The site's secrets by name."""
-    found: dict[str, str] = yaml.safe_load(vault(installed, "view"))
-    return found
+    found: dict[str, dict[str, str]] = yaml.safe_load(vault(installed, "view"))
+    return found["collector"]
 
 
 @pytest.fixture(scope="module")
@@ -134,9 +134,9 @@ def test_a_service_sees_its_own_and_no_other(installed: Place) -> None:
 def test_a_rotated_secret_arrives_and_touches_its_service_only(installed: Place, secrets: dict[str, str]) -> None:
     certificate = ["-o", "/dev/null", "-w", "%{certs}"]
     before, shown = installed.containers(), installed.curl("https://web1:8443/health", *certificate)
-    vault(installed, "edit", """EDITOR="sed -i '/^tls_nginx:/,/^[^ ]*:/{/^tls_nginx:/d;/^  /d;/^$/d}'" """)
+    vault(installed, "edit", """EDITOR="sed -i '/^  tls_nginx:/,/^  [^ ]*:/{/^  tls_nginx:/d;/^    /d;/^$/d}'" """)
     installed.deploy(f"deployctl secrets generate --client {installed.client} {VAULT} /media/usb/{BUNDLE}")
-    again: dict[str, str] = yaml.safe_load(vault(installed, "view"))
+    again: dict[str, str] = yaml.safe_load(vault(installed, "view"))["collector"]
     assert {name for name in secrets if secrets[name] != again[name]} == {"tls_nginx"}
     report: dict[str, Any] = installed.installed(BUNDLE)
     assert (report["changed"], report["bytes"]) == (["web1"], 0)

@@ -61,6 +61,11 @@ class Store:
             self._write([*(other for other in self.list() if other.index_digest != held.index_digest), held])
         return held
 
+    def drop(self, name: str) -> None:
+        """Take a product's bundles off the list; the files stay."""
+        with self._locked():
+            self._write([held for held in self.list() if held.name != name])
+
     def list(self) -> list[Held]:
         """Every bundle that was admitted, oldest first, also those whose file is gone."""
         try:

@@ -47,7 +47,7 @@ def install(prepared: Prepared, events: Callable[[Event], None], log: RunLog) ->
                 bundle=current.plan.bundle,
                 epoch=lease.epoch,
             )
-            return _journalled(journal, run, lambda: _apply(current, stage(current, work, stamp), log, lease, journal, events))
+            return journalled(journal, run, lambda: _apply(current, stage(current, work, stamp), log, lease, journal, events))
 
 
 def ready(prepared: Prepared) -> None:
@@ -76,7 +76,8 @@ def _apply(
     return outcome
 
 
-def _journalled(journal: Journal, run: str, work: Callable[[], Outcome]) -> Outcome:
+def journalled(journal: Journal, run: str, work: Callable[[], Outcome]) -> Outcome:
+    """Do the work, and write down how it ended."""
     try:
         outcome = work()
     except DeployctlError as error:

@@ -14,12 +14,12 @@ from typing import Any
 from deploybundle.errors import DeployctlError, InputError
 from deploybundle.open import Bundle, extract_files, repositories
 from deploybundle.release import ComposeRefused, Port, ProfileUnknown, Release, ReleaseInvalid, load
-from deployctl.desired import Desired, File, Sources, desired
+from deployctl.desired import Desired, File, Sources, around, desired, own_answers, proposal, settings_of
 from deployctl.hosts import ask, survey
-from deployctl.plan import Plan, plan
+from deployctl.plan import Plan, plan, read_record
 from deployctl.secrets import Backend, load_secrets
 from deployctl.site import Host, Site
-from deployctl.verify import preflight
+from deployctl.verify import preflight, warnings
 
 Facts = Mapping[str, Mapping[str, Any]]
 
@@ -44,11 +44,12 @@ class Prepared:
     facts: Facts
     plan: Plan
     problems: tuple[DeployctlError, ...]
+    warnings: tuple[str, ...] = ()
 
     @property
     def hosts(self) -> list[Host]:
-        """The hosts that the product runs on."""
-        return [self.site.hosts[name] for name in self.desired.hosts]
+        """The hosts that the product runs on, or shall leave."""
+        return [self.site.hosts[name] for name in {**self.desired.hosts, **self.plan.hosts}]
 
 
 def prepare(site: Site, bundle: Bundle, backend: Backend) -> Prepared:
@@ -56,14 +57,17 @@ def prepare(site: Site, bundle: Bundle, backend: Backend) -> Prepared:
 
     Raises InputErrors. What is wrong with hosts does not raise; it is in `problems`, all of it.
     """
+    site = site.of(bundle.name)
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(ask_facts, site, site.targets, bundle.name)
         with tempfile.TemporaryDirectory(prefix="deployctl-") as folder:
             project = Path(folder).resolve() / bundle.name
             release = read_at_site(bundle, site, project)
-            secrets = load_secrets(backend, release.secrets)
-            shall = desired(release, site, Sources(project, _contents(project), bundle.images, secrets))
-        facts, errors = asked.result()
+            secrets = load_secrets(backend, bundle.name, release.secrets)
+            facts, errors = asked.result()
+            sources, given = Sources(project, _contents(project), bundle.images, secrets), around(facts, bundle.name)
+            site = own_answers(release, settings_of(release, sources), site, given)
+            shall = desired(release, site, sources, given)
     return _planned(site, bundle, release, shall, facts, errors)
 
 
@@ -82,6 +86,7 @@ def ask_one(site: Site, host: Host, project: str) -> dict[str, Any]:
     """One host's facts; its clock is told as seconds ahead of ours, half the round trip allowed for."""
     began = time.time()
     facts = ask(host, site.known_hosts, "facts", {"project": project})
+    facts["record"] = read_record(facts["record"], host.name)
     facts["ahead"] = facts["clock"] - (began + time.time()) / 2
     return facts
 
@@ -89,14 +94,20 @@ def ask_one(site: Site, host: Host, project: str) -> dict[str, Any]:
 def _planned(
     site: Site, bundle: Bundle, release: Release, shall: Desired, facts: Facts, errors: list[DeployctlError]
 ) -> Prepared:
-    asked = {name: facts[name] for name in shall.hosts if name in facts}
-    reachable = replace(shall, hosts={name: shall.hosts[name] for name in asked})
+    reachable = replace(shall, hosts={name: host for name, host in shall.hosts.items() if name in facts})
     steps = plan(
-        reachable, asked, bundle.images, site.name, str(bundle.path.absolute()), bundle.index_digest, repositories(bundle)
+        reachable, facts, bundle.images, site.name, str(bundle.path.absolute()), bundle.index_digest, repositories(bundle)
     )
+    asked = {name: facts[name] for name in steps.hosts}
     silent = [error for error in errors if error.place not in site.hosts or error.place in shall.hosts]
-    problems = [*silent, *preflight(reachable, steps, asked, bundle.images, str(site.client.pool))]
-    return Prepared(site, bundle, release, shall, asked, steps, tuple(problems))
+    problems = [*silent, *preflight(reachable, steps, asked, bundle.images, proposal(site, around(facts, bundle.name)))]
+    unasked = [error for error in errors if error.place in site.hosts and error.place not in shall.hosts]
+    notes = [*warnings(reachable, asked, site.hosts), *(_unasked(error, bundle.name) for error in unasked)]
+    return Prepared(site, bundle, release, shall, asked, steps, tuple(problems), tuple(notes))
+
+
+def _unasked(error: DeployctlError, project: str) -> str:
+    return f"{error}: whether something of {project} from before runs there is not known"
 
 
 def read_at_site(bundle: Bundle, site: Site, project: Path) -> Release:
@@ -104,6 +115,7 @@ def read_at_site(bundle: Bundle, site: Site, project: Path) -> Release:
 
     Raises SettingRefused where it is an answer of client.yml that the release cannot be read with.
     """
+    site = site.of(bundle.name)
     answers, profiles = dict(site.client.settings), tuple(site.client.profiles)
     place = str(site.folder / "group_vars" / "all" / "client.yml")
     try:

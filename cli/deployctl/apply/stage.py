@@ -9,9 +9,36 @@ from typing import Any
 
 from deployctl.apply.archive import write_archive
 from deployctl.apply.prepare import Prepared
-from deployctl.plan import HostPlan
+from deployctl.desired.paths import record_file
+from deployctl.desired.readme import table
+from deployctl.plan import HostPlan, Leave, Plan
 
 SCHEMA = 1
+NOTHING = {"bundle": "", "waves": 0}
+"""What a removal has none of."""
+
+
+def stage_removal(plan: Plan, work: Path, run: str) -> Path:
+    """Write plan.json of a removal below `work`."""
+    hosts = {name: {"leave": as_data(leave, plan.project)} for name, leave in plan.leaving.items()}
+    path = work / "plan.json"
+    content = {"schema": SCHEMA, "run": run, "client": plan.client, "project": plan.project, **NOTHING, "hosts": hosts}
+    path.write_text(json.dumps(content, indent=1))
+    return path
+
+
+def as_data(leave: Leave, project: str) -> dict[str, Any]:
+    """What roles need to take a product away from a host."""
+    record = record_file(project)
+    return {
+        "table": table(project),
+        "services": list(leave.services),
+        "images": list(leave.images),
+        "volumes": list(leave.delete),
+        "last": leave.last,
+        "files": [*leave.files, *leave.strangers, *leave.shared],
+        "records": [record, record.replace(".json", ".previous.json")],
+    }
 
 
 def stage(prepared: Prepared, work: Path, stamp: Mapping[str, Any]) -> Path:
@@ -28,7 +55,8 @@ def stage(prepared: Prepared, work: Path, stamp: Mapping[str, Any]) -> Path:
 
 
 def _host(prepared: Prepared, steps: HostPlan, work: Path, stamp: Mapping[str, Any]) -> dict[str, Any]:
-    files = prepared.desired.hosts[steps.name].files
+    shall = prepared.desired.hosts.get(steps.name)
+    files = shall.files if shall else {}
     archive = work / f"{steps.name}.tar"
     write_archive(archive, {path: files[path] for path in steps.write})
     return {
@@ -47,4 +75,5 @@ def _host(prepared: Prepared, steps: HostPlan, work: Path, stamp: Mapping[str, A
         "remove_services": list(steps.stop),
         "migrate": [{"wave": wave, "service": service} for wave, service in steps.migrate],
         "record": {**steps.record, **stamp},
+        "leave": as_data(steps.leave, prepared.plan.project) if steps.leave else None,
     }

@@ -39,7 +39,8 @@ networks:                                  # networks outside the site, by the n
 # profiles: []                             # Compose profiles that run here
 # ports: {nginx: {8443: 443}}              # another port at the host
 # resources: {api: {memory: 512m, cpus: 1}}
-# pool: 172.30.0.0/20                      # addresses for containers; must not be in use at the client
+# pool: 172.30.0.0/16                      # addresses for containers; each product takes a /20 of it that nobody uses
+# products: {other: {ports: {web: {8080: 8081}}}}   # the same keys for one product, where the site has several
 """
 
 

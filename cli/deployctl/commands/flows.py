@@ -18,6 +18,7 @@ from deployctl.apply import read_at_site
 from deployctl.commands import show
 from deployctl.commands.options import INVENTORIES, Client, Inventories, Json, site_of
 from deployctl.commands.verify import Key, verified
+from deployctl.desired import Around, own_answers
 from deployctl.desired.flows import site_flows
 from deployctl.desired.placement import placement
 from deployctl.desired.requests import Request, as_csv, requests
@@ -49,6 +50,7 @@ def command(
     """
     site = site_of(client, inventories)
     read = release_of(site, release, key)
+    site = own_answers(read, frozenset(read.settings), site.of(read.name), Around(answers=None))
     rows = requests(site_flows(read, site, placement(read, site)), site)
     if csv is not None:
         write(csv, rows)

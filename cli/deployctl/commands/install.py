@@ -14,7 +14,7 @@ from deploybundle.store import Store
 from deployctl.apply import Event, Outcome, Prepared, ask_facts, install, log_of, ready
 from deployctl.commands import show
 from deployctl.commands.options import INVENTORIES, Bundle, Client, Inventories, Json, PasswordFile
-from deployctl.commands.plan import describe, prepared_of
+from deployctl.commands.plan import describe, prepared_of, warn
 from deployctl.commands.proof import as_data, flows_of, health, show_flows, show_health, verdict
 from deployctl.commands.verify import Key, learn
 from deployctl.plan import older
@@ -46,6 +46,7 @@ def command(
     """
     clock = Clock()
     prepared = clock.time("verify, ask, plan", lambda: prepared_of(client, bundle, inventories, key, vault_password_file))
+    warn(prepared.warnings)
     ready(prepared)
     if not back:
         refuse_older(prepared)
@@ -78,6 +79,7 @@ def _prove(prepared: Prepared, outcome: Outcome, as_json: bool, flows: bool) -> 
     facts, problems = ask_facts(site, prepared.hosts, project) if prepared.plan.changed else (prepared.facts, [])
     if problems:
         raise problems[0]
+    facts = {name: about for name, about in facts.items() if name in prepared.desired.hosts}
     services, tried = health(facts), flows_of(site, project, facts) if flows else []
     if as_json:
         sent = sum(outcome.bytes.values())
@@ -99,6 +101,9 @@ def _summary(prepared: Prepared, outcome: Outcome, clock: Clock) -> None:
     )
     show.out(f"{plan.project} {plan.version} at {plan.client}: {changed}")
     show.out("time: " + ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in clock.phases.items()))
+    for host, leave in plan.leaving.items():
+        for volume in leave.volumes:
+            show.out(f"{host} has no part any more; the volume {volume} stays there, with its data")
     for entrance in prepared.desired.entrances:
         show.out(f"reachable from outside: {entrance}")
 

@@ -19,6 +19,7 @@ from deployctl.commands import (
     client,
     diff,
     explain,
+    files,
     flows,
     inspect,
     install,
@@ -27,6 +28,7 @@ from deployctl.commands import (
     plan,
     preflight,
     rehearse,
+    remove,
     render,
     secrets,
     show,
@@ -64,7 +66,9 @@ def options(
         os.environ["DEPLOYCTL_DEBUG"] = "1"
 
 
-for verb in (keygen, bundle, inspect, diff, verify, preflight, plan, install, status, flows, render, explain):
+for verb in (
+    keygen, bundle, inspect, diff, verify, preflight, plan, install, status, remove, files, flows, render, explain,
+):  # fmt: skip
     app.command(verb.NAME, no_args_is_help=False)(verb.command)
 for group, name, words in (
     (client.app, "client", "Write a client's inventory."),

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from deploybundle.errors import InputError
 from deploybundle.open import INDEX, Head
 from deploybundle.store import Store
 from deployctl.apply import Prepared, ask_facts, prepare, ready, stage
 from deployctl.commands import show
 from deployctl.commands.options import INVENTORIES, Bundle, Client, Inventories, Json, PasswordFile, site_of, vault_of
 from deployctl.commands.verify import Key, verified
-from deployctl.plan import HostPlan, Plan
+from deployctl.desired.paths import project_folder, record_file
+from deployctl.desired.readme import table
+from deployctl.plan import HostPlan, Leave, Plan
 from deployctl.site import Site
 
 NAME = "plan"
+
+
+class WhichProduct(InputError):
+    """The site has several products, and the command does not say which one it means.
+
+    Name the bundle, or the product with `--project`.
+    """
+
+    code = "which-product"
 
 
 def command(
@@ -31,21 +43,29 @@ def command(
     Example: deployctl plan --client acme collector-1.0.0.bundle.tar
     """
     prepared = prepared_of(client, bundle, inventories, key, vault_password_file)
+    warn(prepared.warnings)
     ready(prepared)
     if out is not None:
         written = stage(prepared, out.parent, {"run": f"plan-{out.parent.name}", "epoch": 0, "installed": ""})
         written.rename(out)
     if as_json:
-        show.data({"size": prepared.plan.size, "hosts": {name: asdict(host) for name, host in prepared.plan.changed.items()}})
+        show.data(_as_data(prepared))
         return
     show.out(describe(prepared.plan))
 
 
+def _as_data(prepared: Prepared) -> dict[str, Any]:
+    plan = prepared.plan
+    hosts = {name: asdict(host) for name, host in plan.changed.items()}
+    head = {"project": plan.project, "version": plan.version, "installed": plan.installed, "warnings": prepared.warnings}
+    return {**head, "size": plan.size, "hosts": hosts}
+
+
 def prepared_of(client: str, bundle: Path | None, inventories: Path, key: Path | None, password: Path | None) -> Prepared:
-    """Everything that is known before anything changes."""
+    """Everything that is known before anything changes. Without a bundle the one that was installed last."""
     site = site_of(client, inventories)
     store = Store(site.state)
-    opened = verified(bundle or store.newest(), key, lambda head: _used(site, store, head))
+    opened = verified(bundle or installed_last(store), key, lambda head: _used(site, store, head))
     return prepare(site, opened, vault_of(site, password))
 
 
@@ -57,19 +77,43 @@ def _used(site: Site, store: Store, head: Head) -> bool:
     return any(head.index_digest in (about["record"] or {}).get("admitted", []) for about in facts.values())
 
 
+def installed_last(store: Store) -> Path:
+    """The bundle that was installed last, where the site has one product; of several nobody can know which is meant."""
+    latest = {held.name: held.path for held in store.list()}
+    if len(latest) > 1:
+        words = f"which product? Installed from here were {', '.join(sorted(latest))}"
+        raise WhichProduct(words, place="BUNDLE", hint="\n".join(f"name it: {path}" for path in latest.values()))
+    return store.newest()
+
+
 def describe(plan: Plan) -> str:
     """The plan for a person."""
+    head = f"{plan.project} {_versions(plan)} at {plan.client}"
     if not plan.changed:
-        return f"{plan.project} {plan.version} at {plan.client}: nothing to change"
-    head = f"{plan.project} {plan.version} at {plan.client}: {len(plan.changed)} of {len(plan.hosts)} hosts to change"
+        return f"{head}: nothing to change"
+    lines = [line for host in plan.changed.values() for line in _host(host, plan)]
     what = "packages and images" if any(host.packages for host in plan.hosts.values()) else "images"
-    return "\n".join(
-        [f"{head}, {show.size(plan.size)} of {what} to send", *(line for host in plan.changed.values() for line in _host(host))]
-    )
+    whole = f"{len(plan.changed)} of {len(plan.hosts)} hosts to change, {show.size(plan.size)} of {what} to send"
+    return "\n".join([f"{head}: {whole}", *lines])
 
 
-def _host(host: HostPlan) -> Iterator[str]:
+def warn(warnings: Sequence[str]) -> None:
+    """What a person should know, and may accept."""
+    for warning in warnings:
+        show.say(f"note: {warning}")
+
+
+def _versions(plan: Plan) -> str:
+    """`1.0.0 → 1.1.0`, or the one version that there is."""
+    before = [version for version in plan.installed if version != plan.version]
+    return f"{', '.join(before)} → {plan.version}" if before else plan.version
+
+
+def _host(host: HostPlan, plan: Plan) -> Iterator[str]:
     yield f"  {host.name}"
+    if host.leave is not None:
+        yield from leaving(host.leave, plan.project)
+        return
     if lacks := host.packages:
         count = len(lacks.files) - len(INDEX)
         yield f"    install {' '.join(lacks.names)}: {count} packages of {lacks.target}, {show.size(lacks.size)}"
@@ -82,16 +126,38 @@ def _host(host: HostPlan) -> Iterator[str]:
     if host.network:
         yield "    load   the network table"
     for name in host.stop:
-        yield f"    stop   {name}: not in this release any more"
+        yield f"    stop   {name}: does not run on this host any more"
     for wave, name in host.migrate:
-        yield f"    run    {name}, once, before wave {wave}"
+        yield f"    run    {name}, once, before wave {wave + 1} of {plan.waves}"
     for wave, names in host.waves.items():
-        yield from (f"    start  {name} (wave {wave}): {host.services[name]}" for name in names)
+        yield from (f"    start  {name} (wave {wave + 1} of {plan.waves}): {host.services[name]}" for name in names)
+    for name in host.volumes:
+        yield f"    keep   volume {name}, which is there from before, with its data"
     if not host.recorded:
-        yield "    record what is installed"
+        yield f"    write  {record_file(plan.project)}: what is installed here"
 
 
-def _files(paths: tuple[str, ...]) -> str:
+def leaving(leave: Leave, project: str) -> Iterator[str]:
+    """What goes from a host, and what stays."""
+    if leave.services:
+        yield f"    stop   {', '.join(leave.services)}: removed from this host"
+    yield f"    remove the table {table(project)}" + (", the unit and the rule that all products share" if leave.last else "")
+    if leave.networks:
+        yield f"    remove Docker's networks {', '.join(leave.networks)}"
+    if leave.images:
+        yield f"    remove images that nothing else uses: {', '.join(leave.images)}"
+    yield f"    remove {_files((*leave.files, *leave.shared))}, {record_file(project)}"
+    if leave.strangers:
+        yield f"    remove what else lies in {project_folder(project)}: {', '.join(leave.strangers)}"
+    if leave.packages:
+        yield f"    keep   packages that install brought: `apt-get purge {' '.join(leave.packages)}` there removes them"
+    for name in leave.delete:
+        yield f"    DELETE volume {name}, with its data"
+    for name in leave.volumes:
+        yield f"    keep   volume {name}, with its data; `docker volume rm {name}` there deletes them"
+
+
+def _files(paths: Sequence[str]) -> str:
     secret = sum("/secrets/" in path for path in paths)
     plain = [path for path in paths if "/secrets/" not in path]
     words = [*plain[:3], f"{len(plain) - 3} more" if len(plain) > 3 else "", f"{secret} of secrets" if secret else ""]

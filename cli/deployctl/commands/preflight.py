@@ -13,7 +13,7 @@ from deployctl.apply import ready
 from deployctl.commands import show
 from deployctl.commands.flows import Csv, write
 from deployctl.commands.options import INVENTORIES, Bundle, Client, Inventories, Json, PasswordFile
-from deployctl.commands.plan import prepared_of
+from deployctl.commands.plan import prepared_of, warn
 from deployctl.commands.verify import Key
 from deployctl.desired.flows import SiteFlows, site_flows
 from deployctl.desired.placement import placement
@@ -37,6 +37,7 @@ def command(
     Example: deployctl preflight --client acme --flows --csv blocked.csv collector-1.0.0.bundle.tar
     """
     prepared = prepared_of(client, bundle, inventories, key, vault_password_file)
+    warn(prepared.warnings)
     ready(prepared)
     release, site = prepared.release, prepared.site
     found = site_flows(release, site, placement(release, site))

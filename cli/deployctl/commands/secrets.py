@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -39,22 +39,26 @@ def command(
     Example: deployctl secrets generate --client acme dist/collector-1.0.0.bundle.tar
     """
     site = site_of(client, inventories)
-    needed = release_of(release, site, key).secrets
+    needed = release_of(release, site, key)
     vault = vault_of(site, vault_password_file)
-    held = dict(vault.read())
-    made = {name: _make(spec, site) for name, spec in needed.items() if name not in held}
+    held = set(vault.read(needed.name)) & set(needed.secrets)
+    made = {name: _make(spec, site) for name, spec in needed.secrets.items() if name not in held}
     new = {name: secret for name, secret in made.items() if secret is not None}
     if new:
-        vault.write({**held, **new})
+        vault.add(needed.name, new)
     show.say(_told(vault.path, new, held))
+    shared = sorted(held - set(vault.own(needed.name)))
+    if shared:
+        show.say(f"at the top, for every product that needs a secret of this name: {', '.join(shared)}")
     unknown = sorted(set(made) - set(new))
     if as_json:
         show.data({"vault": str(vault.path), "made": sorted(new), "kept": sorted(held), "missing": unknown})
     if unknown:
-        show.say(f"only the client knows: {', '.join(unknown)}; set them with: ansible-vault edit {vault.path}")
+        names = ", ".join(unknown)
+        show.say(f"only the client knows: {names}; set them below {needed.name}: with: ansible-vault edit {vault.path}")
 
 
-def _told(path: Path, new: Mapping[str, Secret], held: Mapping[str, Secret]) -> str:
+def _told(path: Path, new: Mapping[str, Secret], held: Collection[str]) -> str:
     if new:
         return f"{path}: {len(new)} made ({', '.join(sorted(new))}), {len(held)} kept"
     return f"{path}: nothing to make, {len(held)} kept" if held else f"nothing to make; {path} was not written"

@@ -115,6 +115,12 @@ def progress(what: str) -> Iterator[Step]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
+def typed(question: str) -> str:
+    """What a person types."""
+    print(question, end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip()
+
+
 def confirm(question: str) -> bool:
     """Ask a person. Where nobody can answer, the answer is no."""
     if not sys.stdin.isatty():

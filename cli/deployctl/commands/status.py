@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from deploybundle.errors import FlowError, InputError
+from deploybundle.errors import FlowError, InputError, did_you_mean
 from deployctl.apply import Journal, Run, ask_facts
 from deployctl.commands import show
 from deployctl.commands.exits import Exit
@@ -32,7 +32,7 @@ class IsolationOff(FlowError):
 
 
 class NothingInstalled(InputError):
-    """No host of the site has a record.
+    """No host of the site has a record, or none of that product.
 
     `deployctl install --client … BUNDLE`. If something should be there, check that hosts.yml names the right machines.
     """
@@ -50,14 +50,13 @@ def command(
     Example: deployctl status --client acme --flows
     """
     site = site_of(client, inventories)
-    code = Exit.DONE
-    for name in [project] if project else _projects(site):
+    code, shown = Exit.DONE, []
+    for name in projects(site, project):
         asked = _facts(site, name)
         facts = {host: about for host, about in asked.items() if about["record"]}
         services, tried = health(facts), flows_of(site, name, facts) if flows else []
-        if as_json:
-            show.data({"project": name, **as_data(services, tried)})
-        else:
+        shown.append({"project": name, **as_data(services, tried)})
+        if not as_json:
             show_health(services)
             if flows:
                 show_flows(tried, facts)
@@ -65,6 +64,8 @@ def command(
             show.say(line)
         bare = _isolation(facts)
         code = max(code, verdict(services, tried), Exit.FLOWS if bare else Exit.DONE)
+    if as_json:
+        show.data(_merged(shown))
     raise typer.Exit(code)
 
 
@@ -108,11 +109,23 @@ def _isolation(facts: Facts) -> list[str]:
     return bare
 
 
-def _projects(site: Site) -> list[str]:
+def _merged(shown: list[dict[str, Any]]) -> dict[str, Any]:
+    """One answer, however many products: each service and flow says whose it is."""
+    whole: dict[str, Any] = {"projects": [one["project"] for one in shown]}
+    for key in ("services", "flows"):
+        whole[key] = [{"project": one["project"], **each} for one in shown for each in one[key]]
+    return whole
+
+
+def projects(site: Site, wanted: str | None) -> list[str]:
+    """The products that are installed, or the one that is wanted. Raises NothingInstalled."""
     found = sorted({name for facts in _facts(site, "").values() for name in facts["projects"]})
     if not found:
         raise NothingInstalled("nothing is installed there", place=site.name, hint="deployctl install --client … BUNDLE")
-    return found
+    if wanted is not None and wanted not in found:
+        hint = did_you_mean(wanted, found)
+        raise NothingInstalled(f'no product "{wanted}" is installed there', place=site.name, hint=hint)
+    return [wanted] if wanted else found
 
 
 def _facts(site: Site, project: str) -> Facts:

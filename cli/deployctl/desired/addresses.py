@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
+from deploybundle.errors import InputError
+
 SLOTS = 240
 """Networks of 16 addresses in the first 15/16 of a /20; the rest holds one service address for each."""
 
@@ -32,10 +34,22 @@ class ServiceNet:
     virtual: IPv4Address
 
 
+class TooManyServices(InputError):
+    """The product has more services than its pool has networks.
+
+    A product takes a /20, which has room for 240 services. Split it into several products.
+    """
+
+    code = "too-many-services"
+
+
 def networks(project: str, services: Iterable[str], pool: IPv4Network) -> dict[str, ServiceNet]:
-    """The network of each service of a project."""
+    """The network of each service of a project, in the first /20 of the pool. Raises TooManyServices."""
     taken: dict[int, str] = {}
-    for service in sorted(services):
+    names = sorted(services)
+    if len(names) > SLOTS:
+        raise TooManyServices(f"{len(names)} services; a product may have {SLOTS}", place=project, hint="split the product")
+    for service in names:
         slot = int.from_bytes(hashlib.sha256(f"{project}/{service}".encode()).digest()[:4], "big") % SLOTS
         while slot in taken:
             slot = (slot + 1) % SLOTS

@@ -8,7 +8,7 @@ in extra_hosts. All else stays as the vendor wrote it.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -22,6 +22,11 @@ Model = dict[str, Any]
 DROPPED = ("build", "ports", "expose", "networks", "secrets", "profiles", "x-deployctl", "depends_on", "links", "scale")
 ROTATED = {"driver": "json-file", "options": {"max-size": "10m", "max-file": "3"}}
 SELF_LIMITING = ("json-file", "local")
+UNLIMITED = {"max-size": ("", "-1", "0"), "max-file": ("", "0")}
+"""What Docker takes for no limit (json-file's options)."""
+PROXIES = tuple(f"{name}_proxy" for name in ("http", "https", "ftp", "no", "all"))
+"""What Docker's own client puts into containers from root's ~/.docker/config.json. An empty value keeps it out, and is
+read as "no proxy" by curl, Go, Python and Node; a missing one would take what the shell of an administrator has."""
 NO_DNS = "127.0.0.1"
 """Names come from extra_hosts. A resolver in the container's own, empty loopback refuses the rest at once, and closes the
 way out that Docker's resolver would be where the host's own resolver listens on loopback."""
@@ -37,12 +42,13 @@ def tag_of(ref: str, config_digest: str) -> str:
 
 def host_services(
     release: Release, names: list[str], flows: SiteFlows, nets: Mapping[str, ServiceNet],
-    tags: Mapping[str, str], client: ClientSettings, project_dir: str,
+    tags: Mapping[str, str], client: ClientSettings, project_dir: str, environment: Mapping[str, Container[str]],
 ) -> dict[str, Model]:  # fmt: skip
-    """The services of one host as Compose models, without our labels yet."""
+    """The services of one host as Compose models, without our labels yet. `environment`: the names that images set."""
     models = {}
     for name in names:
-        model = _service(release, name, names, nets[name], client, project_dir)
+        set_there = environment.get(release.services[name].image, frozenset())
+        model = _service(release, name, names, nets[name], client, project_dir, set_there)
         model["image"] = tags[release.services[name].image]
         hosts = sorted(set(model.get("extra_hosts") or [])) + list(_names_of_others(release, name, flows, nets))
         if hosts:
@@ -80,7 +86,10 @@ def mounted(model: Model, release: Release) -> Iterator[str]:
             yield str(volume["source"])
 
 
-def _service(release: Release, name: str, here: list[str], net: ServiceNet, client: ClientSettings, project_dir: str) -> Model:
+def _service(
+    release: Release, name: str, here: list[str], net: ServiceNet, client: ClientSettings, project_dir: str,
+    image_names: Container[str],
+) -> Model:  # fmt: skip
     original = release.services[name].compose
     model = {key: copy.deepcopy(value) for key, value in original.items() if key not in DROPPED and not key.startswith("x-")}
     model["pull_policy"] = "never"
@@ -92,6 +101,7 @@ def _service(release: Release, name: str, here: list[str], net: ServiceNet, clie
     _add_dependencies(model, original, here)
     _add_mounts(model, release, name, project_dir)
     _add_limits(model, name, client)
+    _keep_out_proxies(model, image_names)
     return model
 
 
@@ -100,7 +110,8 @@ def _rotating(logging: Model | None) -> Model:
     if not logging or not logging.get("driver"):
         return copy.deepcopy(ROTATED)
     if logging["driver"] in SELF_LIMITING:
-        return {**logging, "options": {**ROTATED["options"], **(logging.get("options") or {})}}  # type: ignore[dict-item]
+        said = {key: value for key, value in (logging.get("options") or {}).items() if str(value) not in UNLIMITED.get(key, ())}
+        return {**logging, "options": {**ROTATED["options"], **said}}  # type: ignore[dict-item]
     return logging
 
 
@@ -145,6 +156,13 @@ def _add_limits(model: Model, name: str, client: ClientSettings) -> None:
         model["mem_limit"] = limits.memory
     if limits.cpus is not None:
         model["cpus"] = limits.cpus
+
+
+def _keep_out_proxies(model: Model, image_names: Container[str]) -> None:
+    said = model.get("environment") or {}
+    names = [name for proxy in PROXIES for name in (proxy.upper(), proxy)]
+    kept_out = {name: "" for name in names if name not in said and name not in image_names}
+    model["environment"] = {**said, **kept_out}
 
 
 def _names_of_others(release: Release, name: str, flows: SiteFlows, nets: Mapping[str, ServiceNet]) -> Iterator[str]:

@@ -152,7 +152,7 @@ def _to_outside(flow: Flow, port: Port, site: Site, placed: Placement) -> Iterat
 
 def _check_ports(release: Release, site: Site) -> None:
     for name, ports in site.client.ports.items():
-        place = f"{client_file(site)}: ports.{name}"
+        place = site.said_at("ports", name)
         if name not in release.services:
             raise FlowInvalid(f'no service "{name}"', place=place, hint=did_you_mean(name, release.services))
         known = {port.port for port in release.services[name].ports}

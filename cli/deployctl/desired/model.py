@@ -59,6 +59,8 @@ class ServiceDesired:
     hash: str
     wave: int
     healthcheck: bool
+    names: tuple[str, ...] = ()
+    """Whom it can call, as `name:address`: a service that came or went changes the containers of its callers."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,10 @@ class HostDesired:
     network: str
     ports: Mapping[str, tuple[str, ...]]
     probes: tuple[Probe, ...]
+    doors: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    """Port and protocol of the host, as `8443/tcp` -> the service and its own port."""
+    users: Mapping[str, str] = field(default_factory=dict)
+    """Services by the number of the user that they run as, where it is a number."""
 
     @property
     def refs(self) -> list[str]:
@@ -100,3 +106,8 @@ class Desired:
     waves: int
     migrations: tuple[Migration, ...] = ()
     entrances: tuple[str, ...] = field(default=())
+    pool: str = ""
+    placed: Mapping[str, str] = field(default_factory=dict)
+    """Every host of the product with its address."""
+    answers: tuple[str, ...] = ()
+    """The names of its settings and services: what client.yml may speak of."""

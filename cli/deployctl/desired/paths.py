@@ -27,3 +27,21 @@ def secrets_root(project: str) -> str:
 def secrets_folder(project: str, service: str) -> str:
     """The folder that one service sees as /run/secrets."""
     return f"{secrets_root(project)}/{service}"
+
+
+def purpose(path: str, project: str) -> str:
+    """Why a file of ours is there, in words for the administrator of its host."""
+    for begin, words in (
+        (f"{project_folder(project)}/compose.yaml", "the Compose project: what runs here"),
+        (f"{project_folder(project)}/README", "how to live with it, and without deployctl"),
+        (f"{project_folder(project)}/", "configuration that a service mounts"),
+        (network_file(project), "who may connect: the product's nftables table"),
+        (f"{secrets_root(project)}", "a secret that one service reads"),
+        (f"{STATE}/{project}/", "what is installed, and who changes it"),
+        (f"{ETC}/README", "what all of this is"),
+        ("/etc/systemd/system/", "loads the tables before Docker, and again after nftables.service"),
+        ("/usr/local/sbin/", "what the unit runs"),
+    ):
+        if path.startswith(begin):
+            return words
+    return "ours"

@@ -45,13 +45,13 @@ def client_file(site: Site) -> str:
 def _unknown_places(release: Release, site: Site) -> Iterator[str]:
     for name in site.client.place:
         if name not in release.services:
-            yield f'{client_file(site)}: place.{name}: no service "{name}"; {did_you_mean(name, release.services)}'
+            yield f'{site.said_at("place", name)}: no service "{name}"; {did_you_mean(name, release.services)}'
 
 
 def _hosts_of(service: Service, site: Site) -> tuple[Host, ...]:
     said = site.client.place.get(service.name)
     if said is not None:
-        return _named(said, site, f"{client_file(site)}: place.{service.name}")
+        return _named(said, site, site.said_at("place", service.name))
     segment = service.spec.segment
     if segment in site.segments and segment != MANAGEMENT:
         return tuple(site.segments[segment])

@@ -7,7 +7,7 @@ from typing import Any
 
 from deploybundle.release import Release
 from deployctl.desired.flows import SiteFlows
-from deployctl.desired.paths import STATE, network_file, project_folder
+from deployctl.desired.paths import ETC, STATE, network_file, project_folder
 from deployctl.site import Host, Site
 
 
@@ -15,7 +15,8 @@ def host_readme(host: Host, release: Release, site: Site, model: Mapping[str, An
     """The text, in plain words, with the commands that need nothing of ours."""
     folder = project_folder(release.name)
     lines = [
-        f"This host, {host.name}, runs a part of {release.name}. deployctl put it here, for {site.client.title or site.name}.",
+        f"This host, {host.name}, runs a part of {release.name} {release.version}, which deployctl put here for"
+        f" {site.client.title or site.name}.",
         "You need nothing of deployctl to live with it: it is an ordinary Docker Compose project.",
         "",
         "WHAT RUNS",
@@ -24,7 +25,8 @@ def host_readme(host: Host, release: Release, site: Site, model: Mapping[str, An
         "LOOK, STOP, START (as root)",
         f"  cd {folder}",
         "  docker compose ps                 what runs, and whether it is healthy",
-        "  docker compose logs --tail 50     what it says",
+        "  docker compose logs --tail 50     what it says (logs rotate: 3 files of 10 MB for each container)",
+        "  docker compose restart            stop and start; nothing is made anew",
         "  docker compose stop               stop all of it; the data stay",
         "  docker compose up -d              start all of it; changes nothing that runs already",
         "  It starts by itself when the machine starts.",
@@ -38,7 +40,15 @@ def host_readme(host: Host, release: Release, site: Site, model: Mapping[str, An
         *_flows(flows),
         f"  All else is refused by one nftables table of ours, in {network_file(release.name)}.",
         f"  Look:           nft list table inet {table(release.name)}",
+        "  Load it again:  systemctl restart deployctl-network    (after `nft flush ruleset`, say)",
         "  It is loaded by deployctl-network.service, before Docker. Your own rules are not touched.",
+        "",
+        "REMOVE IT BY HAND (as root; `deployctl remove` on the deploy node does the same on every host)",
+        f"  cd {folder} && docker compose --profile '*' down --rmi all && cd /",
+        f"  nft delete table inet {table(release.name)}",
+        f"  rm -r {folder} {network_file(release.name)} {STATE}/{release.name}",
+        f"  Then, if it was the last product here, as {ETC}/README says.",
+        *(f"  docker volume rm {name}    deletes its data for ever" for name in _volume_names(model)),
         "",
     ]
     return "\n".join(lines)
@@ -55,8 +65,12 @@ def _services(model: Mapping[str, Any]) -> list[str]:
     return [f"  {name:<{width}}  {part['image']}" for name, part in services.items()]
 
 
+def _volume_names(model: Mapping[str, Any]) -> list[str]:
+    return [part.get("name", name) for name, part in (model.get("volumes") or {}).items()]
+
+
 def _volumes(model: Mapping[str, Any]) -> list[str]:
-    volumes = [part.get("name", name) for name, part in (model.get("volumes") or {}).items()]
+    volumes = _volume_names(model)
     return [f"  Docker volume {name} (docker volume inspect {name})" for name in volumes] or [
         "  It keeps no data on this host."
     ]

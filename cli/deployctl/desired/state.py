@@ -4,49 +4,36 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import yaml
 
-from deploybundle.errors import InputError, did_you_mean
+from deploybundle.errors import InputError
+from deploybundle.open import Image
 from deploybundle.release import Release
 from deployctl.desired.addresses import ServiceNet, networks
+from deployctl.desired.answers import check_resources, check_settings, own_answers, settings_of
+from deployctl.desired.around import Around, choose_pool
 from deployctl.desired.compose import MIGRATE, Model, host_services, migration_service, mounted, project_model, tag_of
 from deployctl.desired.flows import SiteFlows, site_flows
 from deployctl.desired.model import Desired, File, HostDesired, Migration, ServiceDesired
 from deployctl.desired.network import PROTOCOLS, ruleset
 from deployctl.desired.paths import network_file, project_folder
-from deployctl.desired.placement import Placement, client_file, placement
+from deployctl.desired.placement import Placement, placement
 from deployctl.desired.probes import probes
 from deployctl.desired.readme import host_readme
-from deployctl.desired.render import SUFFIX, SiteView, asked_of_client, client_view, render, template_names
+from deployctl.desired.render import SUFFIX, SiteView, client_view, render, template_names
 from deployctl.desired.secret_files import secret_files
 from deployctl.desired.sources import Sources
 from deployctl.desired.system import system_files
 from deployctl.desired.waves import waves
 from deployctl.site import Host, Site
 
+NOTHING = Around()
 HASH_LABEL = "dev.deployctl.hash"
 HEADER = "# Written by deployctl for {host}: {name} {version} at {client}. `docker compose up -d` here changes nothing.\n"
-
-
-class SettingUnknown(InputError):
-    """The client answers a setting that the product does not have.
-
-    Check the spelling; `deployctl inspect BUNDLE` lists the product's settings.
-    """
-
-    code = "setting-unknown"
-
-
-class ServiceUnknown(InputError):
-    """The client limits a service that the release does not have.
-
-    Check the spelling; `deployctl inspect BUNDLE` lists the product's services.
-    """
-
-    code = "service-unknown"
 
 
 class MountMissing(InputError):
@@ -56,6 +43,15 @@ class MountMissing(InputError):
     """
 
     code = "mount-missing"
+
+
+class SecretFileShared(InputError):
+    """Two services that run as different users mount one template with a secret in it.
+
+    A file belongs to one user, and no other may read a secret. Give each service a template of its own.
+    """
+
+    code = "secret-file-shared"
 
 
 @dataclass(frozen=True)
@@ -76,15 +72,18 @@ class Context:
         return {ref: tag_of(ref, image.config_digest) for ref, image in self.sources.images.items()}
 
 
-def desired(release: Release, site: Site, sources: Sources) -> Desired:
-    """What each host shall have.
+def desired(release: Release, site: Site, sources: Sources, given: Around = NOTHING) -> Desired:
+    """What each host shall have, with what is there already `given`.
 
     Raises InputErrors: a service without a host, a flow without an answer, a template that does not render.
     """
-    _check_settings(release, site, sources)
-    _check_resources(release, site)
+    settings = settings_of(release, sources)
+    site = own_answers(release, settings, site.of(release.name), given)
+    check_settings(settings, site)
+    check_resources(release, site)
     placed = placement(release, site)
-    nets = networks(release.name, release.services, site.client.pool)
+    pool = choose_pool(site, given)
+    nets = networks(release.name, release.services, pool)
     context = Context(release, site, sources, placed, site_flows(release, site, placed), nets, waves(release))
     hosts = [host for host in site.targets if any(host in places for places in placed.values())]
     return Desired(
@@ -94,23 +93,10 @@ def desired(release: Release, site: Site, sources: Sources) -> Desired:
         waves=1 + max(context.waves.values(), default=-1),
         migrations=tuple(_migrations(context)),
         entrances=tuple(_entrances(context)),
+        pool=str(pool),
+        placed={host.name: host.address for host in hosts},
+        answers=tuple(sorted(settings | set(release.services))),
     )
-
-
-def _check_settings(release: Release, site: Site, sources: Sources) -> None:
-    """A misspelt answer would silently be none."""
-    names = template_names(sources.files, release.config_dir)
-    known = set(release.settings).union(*(asked_of_client(name, sources.files[name]) for name in names))
-    unknown = sorted(set(site.client.settings) - known)
-    if unknown:
-        place = f"{client_file(site)}: settings.{unknown[0]}"
-        raise SettingUnknown("the product has no such setting", place=place, hint=did_you_mean(unknown[0], known))
-
-
-def _check_resources(release: Release, site: Site) -> None:
-    for name in sorted(set(site.client.resources) - set(release.services)):
-        place = f"{client_file(site)}: resources.{name}"
-        raise ServiceUnknown(f'no service "{name}"', place=place, hint=did_you_mean(name, release.services))
 
 
 def _migrations(context: Context) -> list[Migration]:
@@ -133,8 +119,9 @@ def _host(host: Host, context: Context) -> HostDesired:
     release, here = context.release, [name for name in context.release.services if host in context.placed[name]]
     flows = context.flows.of(host.name)
     models = host_services(
-        release, here, flows, context.nets, context.tags, context.site.client, str(context.sources.project_dir)
-    )
+        release, here, flows, context.nets, context.tags, context.site.client, str(context.sources.project_dir),
+        {ref: _environment(image) for ref, image in context.sources.images.items()},
+    )  # fmt: skip
     files, versions = _secrets(here, context)
     files |= _project_files(host, models, context)
     _label(models, files, versions, context)
@@ -159,17 +146,40 @@ def _host(host: Host, context: Context) -> HostDesired:
             for protocol in PROTOCOLS
         },
         probes=probes(host, release, context.site, context.placed, context.flows, context.nets),
+        doors={f"{f.host_port}/{f.port.protocol}": (f.target, f.port.port) for f in flows.arriving},
+        users=dict(_users(here, context)),
     )
+
+
+def _config(image: Image) -> dict[str, Any]:
+    """What an image says of the containers that are made of it."""
+    return json.loads(image.config).get("config") or {}
+
+
+def _environment(image: Image) -> frozenset[str]:
+    """The names of the variables that an image sets."""
+    return frozenset(str(each).partition("=")[0] for each in _config(image).get("Env") or [])
+
+
+def _users(here: list[str], context: Context) -> Iterator[tuple[str, str]]:
+    """Each service's user where it is a number, said by the Compose file or by the image."""
+    for name in here:
+        service = context.release.services[name]
+        said = service.user or _config(context.sources.images[service.image]).get("User") or "0"
+        user = str(said).partition(":")[0]
+        if user.isdigit():
+            yield name, user
 
 
 def _service(name: str, model: Model, context: Context) -> ServiceDesired:
     ref = context.release.services[name].image
     image = context.sources.images[ref]
-    check = model.get("healthcheck") or json.loads(image.config).get("config", {}).get("Healthcheck") or {}
+    check = model.get("healthcheck") or _config(image).get("Healthcheck") or {}
     return ServiceDesired(
         name=name, ref=ref, tag=model["image"], config_digest=image.config_digest,
         hash=model["labels"][HASH_LABEL], wave=context.waves[name],
         healthcheck=bool(check) and not check.get("disable") and check.get("Test") != ["NONE"],
+        names=tuple(model.get("extra_hosts") or ()),
     )  # fmt: skip
 
 
@@ -196,8 +206,18 @@ def _project_files(host: Host, models: Mapping[str, Model], context: Context) ->
                     f"mounts {path.removeprefix(folder + '/')}, which the release does not carry",
                     place=f"services.{name}",
                 )
-            wanted |= {each: _owned(file, name, context) for each, file in found.items()}
+            for each, file in found.items():
+                owned = _owned(file, name, context)
+                if owned.secret and wanted.get(each, owned).uid != owned.uid:
+                    raise _shared(each, wanted[each].uid, owned.uid, name)
+                wanted[each] = owned
     return wanted
+
+
+def _shared(path: str, one: int, other: int, service: str) -> SecretFileShared:
+    message = f"mounts {path}, which holds a secret and belongs to user {one} of another service; this one is {other}"
+    hint = "give each service a template of its own, or let both run as the same user"
+    return SecretFileShared(message, place=f"services.{service}", hint=hint)
 
 
 def _owned(file: File, service: str, context: Context) -> File:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from deployctl.desired.model import File
 from deployctl.desired.network import MARK
-from deployctl.desired.paths import ETC
+from deployctl.desired.paths import ETC, STATE
 
 UNIT = "/etc/systemd/system/deployctl-network.service"
 DROP_IN = "/etc/systemd/system/nftables.service.d/deployctl.conf"
@@ -54,6 +54,22 @@ deployctl put products on this host. Each has a folder here, named after it, wit
 Read them:  cat {ETC}/*/README
 
 network.d holds what may connect, a file for each product; deployctl-network.service loads them before Docker starts.
+{STATE} has a folder for each product: what is installed (record.json), who changes it (lock.json), secrets.
+Nothing of ours runs beside the containers; deployctl itself is on another machine.
+
+WHAT ALL PRODUCTS SHARE
+  {UNIT}
+  {DROP_IN}
+  {LOADER}
+  one rule in the iptables chain DOCKER-USER, which accepts what our tables let pass (mark {MARK})
+
+AFTER THE LAST PRODUCT WAS REMOVED BY HAND (its README says how; as root)
+  systemctl disable --now deployctl-network.service
+  iptables -D DOCKER-USER -m mark --mark {MARK}/{MARK} -j ACCEPT
+  rm {UNIT} {DROP_IN} {LOADER}
+  rmdir --ignore-fail-on-non-empty {DROP_IN.rpartition("/")[0]}
+  systemctl daemon-reload
+  rm -r {ETC} {STATE}
 """
 
 

@@ -90,6 +90,7 @@ def facts(request: Table) -> Table:
         found["compose"], found["network"] = compose.result(), rules.result()
     found["tools"] = {package: bool(shutil.which(tool)) for tool, package in TOOLS.items()}
     record = read_json(state(request, "record.json"))
+    files = ours(request, record)
     return dict(
         found,
         packages=packages(request) if lacking(found) else {},
@@ -102,8 +103,11 @@ def facts(request: Table) -> Table:
         routes=routes(),
         record=record,
         lock=read_lease(request),
-        files={path: about(request.get("root", "") + path) for path in sorted(ours(request, record))},
-        projects=sorted(os.path.basename(os.path.dirname(p)) for p in glob.glob(etc(request, "*", "compose.yaml"))),
+        files={path: about(request.get("root", "") + path) for path in sorted(files)},
+        strangers=sorted(below(request, etc(request, request["project"])) - files) if request["project"] else [],
+        projects=products(request),
+        neighbours=neighbours(request),
+        accounts=accounts(request),
     )
 
 
@@ -122,10 +126,44 @@ def packages(request: Table) -> dict[str, str]:
     return found
 
 
+def products(request: Table) -> list[str]:
+    """Every product of ours that has anything here, also one that was never installed whole or not removed whole."""
+    found = {os.path.basename(os.path.dirname(path)) for path in glob.glob(etc(request, "*", "compose.yaml"))}
+    folders = glob.glob(os.path.join(request.get("root", "") + "/var/lib/deployctl", "*", ""))
+    return sorted(found | {os.path.basename(os.path.dirname(path)) for path in folders})
+
+
+def neighbours(request: Table) -> Table:
+    """What the records of our other products say that concerns this one."""
+    found: Table = {}
+    for path in glob.glob(os.path.join(request.get("root", "") + "/var/lib/deployctl", "*", "record.json")):
+        project = os.path.basename(os.path.dirname(path))
+        if project != request["project"]:
+            record = read_json(path)
+            found[project] = {key: record.get(key) for key in ("schema", "release", "ports", "pool", "images", "answers")}
+    return found
+
+
+def accounts(request: Table) -> dict[str, str]:
+    """People's accounts, number -> name: 1000 and up with a shell that lets them in (Debian policy, 9.2.2)."""
+    found = {}
+    for line in read(request.get("root", "") + "/etc/passwd").splitlines():
+        fields = line.split(":")
+        if len(fields) == 7 and 1000 <= int(fields[2]) < 60000 and not fields[6].endswith(("nologin", "false")):
+            found[fields[2]] = fields[0]
+    return found
+
+
 def ours(request: Table, record: Table | None) -> set[str]:
     """The record's files, and every secret that lies here: a run that failed has recorded nothing, but left them."""
-    root, found = request.get("root", ""), set((record or {}).get("files", []))
-    for folder, folders, files in os.walk(state(request, "secrets")):
+    return set((record or {}).get("files", [])) | below(request, state(request, "secrets"))
+
+
+def below(request: Table, place: str) -> set[str]:
+    """The files and links in a folder, by the paths that they have without `root`."""
+    root = request.get("root", "")
+    found: set[str] = set()
+    for folder, folders, files in os.walk(place):
         links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
         found.update(os.path.join(folder, name)[len(root) :] for name in files + links)
     return found
@@ -206,11 +244,12 @@ def engine(project: str) -> Table:
             },
             "images": images(docker),
             "networks": networks(docker),
+            "volumes": volumes(docker),
             "containers": containers(docker, project),
             "other_projects": others(docker, project),
         }
     except (Refusal, OSError, ValueError, KeyError, http.client.HTTPException) as problem:
-        empty: Table = {"images": [], "networks": [], "containers": [], "other_projects": []}
+        empty: Table = {"images": [], "networks": [], "volumes": [], "containers": [], "other_projects": []}
         return dict(empty, docker=dict(absent, problem=str(problem) or type(problem).__name__))
 
 
@@ -239,6 +278,13 @@ def networks(docker: Docker) -> Tables:
         }
         for net in docker.get("/networks")
     ]
+
+
+def volumes(docker: Docker) -> Tables:
+    """Volumes that Compose made, with the project that they belong to."""
+    label = "com.docker.compose.project"
+    found = docker.get("/volumes", filters=json.dumps({"label": [label]}))["Volumes"] or []
+    return [{"name": each["Name"], "project": each["Labels"][label]} for each in found]
 
 
 def containers(docker: Docker, project: str) -> Tables:
@@ -319,11 +365,15 @@ def about(path: str) -> Table | None:
 
 
 def lock(request: Table) -> Table:
-    """Take the lease, unless another's is in force. One run out or of an earlier boot is free; the epoch only grows."""
+    """Take the lease, unless another's is in force, for whatever product: they share the unit and its loader.
+
+    One run out or of an earlier boot is free; the epoch only grows.
+    """
     with exclusive(request):
         lease = read_lease(request)
-        if lease["held"] and lease["run"] != request["run"]:
-            raise Refusal("locked", f"{lease['holder']} holds the lock", lease=lease)
+        for held in (lease, *other_leases(request)):
+            if held["held"] and held["run"] != request["run"]:
+                raise Refusal("locked", f"{held['holder']} holds the lock", lease=held)
         recorded = (read_json(state(request, "record.json")) or {}).get("epoch", 0)
         epoch = max(lease["epoch"] + 1, recorded + 1, request.get("epoch", 0))
         fresh = {"epoch": epoch, "holder": request["holder"], "run": request["run"], "since": time.time()}
@@ -337,10 +387,22 @@ def renew(request: Table) -> Table:
 
 
 def unlock(request: Table) -> Table:
-    """Give the lease back; the epoch stays, so that the next one is higher."""
+    """Give the lease back; the epoch stays, so that the next one is higher. Where nothing is left, nothing stays."""
     with exclusive(request):
         save(state(request, "lock.json"), {"schema": 1, "epoch": own(request)["epoch"]})
+        folder = os.path.dirname(state(request, "lock.json"))
+        if os.listdir(folder) == ["lock.json"]:
+            os.unlink(state(request, "lock.json"))
+            os.rmdir(folder)
+            with contextlib.suppress(OSError):
+                os.rmdir(os.path.dirname(folder))
     return {}
+
+
+def other_leases(request: Table) -> Tables:
+    folders = glob.glob(os.path.join(os.path.dirname(state(request)), "*", ""))
+    names = {os.path.basename(os.path.dirname(folder)) for folder in folders} - {request["project"]}
+    return [read_lease(dict(request, project=name)) for name in sorted(names)]
 
 
 def own(request: Table) -> Table:
@@ -367,15 +429,25 @@ def write_lease(request: Table, lease: Table) -> Table:
 
 @contextlib.contextmanager
 def exclusive(request: Table) -> Iterator[None]:
-    """One at a time on this host: the folder is locked, since the file in it is replaced."""
-    folder = os.path.dirname(state(request, "lock.json"))
-    os.makedirs(folder, mode=0o755, exist_ok=True)
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    """One at a time on this host: the folder of all products is locked, since the files in it are replaced."""
+    folder = os.path.dirname(state(request))
+    handle = locked(folder)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        os.makedirs(state(request), mode=0o755, exist_ok=True)
         yield
         os.fsync(handle)
     finally:
+        os.close(handle)
+
+
+def locked(folder: str) -> int:
+    """A handle that holds the folder's lock; whoever held it before may have removed the folder meanwhile."""
+    while True:
+        os.makedirs(folder, mode=0o755, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.path.isdir(folder) and os.path.samestat(os.fstat(handle), os.stat(folder)):
+            return handle
         os.close(handle)
 
 

@@ -1,11 +1,14 @@
 """Facts → desired: steps, order, bytes, host by host. Pure: computed, shown, then applied."""
 
-from deployctl.plan.model import EDITED, HostPlan, ImageStep, PackagesStep, Plan
+from deployctl.plan.leave import leaving
+from deployctl.plan.model import EDITED, HostPlan, ImageStep, Leave, PackagesStep, Plan
+from deployctl.plan.owned import Owned, owned
 from deployctl.plan.packages import engine_of, target_of
 from deployctl.plan.plan import plan
-from deployctl.plan.record import SCHEMA, record
+from deployctl.plan.record import SCHEMA, RecordDamaged, RecordTooNew, read_record, record
 from deployctl.plan.version import older
 
 __all__ = [
-    "EDITED", "SCHEMA", "HostPlan", "ImageStep", "PackagesStep", "Plan", "engine_of", "older", "plan", "record", "target_of",
+    "EDITED", "SCHEMA", "HostPlan", "ImageStep", "Leave", "Owned", "PackagesStep", "Plan", "RecordDamaged", "RecordTooNew",
+    "engine_of", "leaving", "older", "owned", "plan", "read_record", "record", "target_of",
 ]  # fmt: skip

@@ -8,7 +8,30 @@ from typing import Any, Literal
 
 Encoding = Literal["raw", "zstd"]
 EDITED = "its files were changed by hand"
-"""The reason for a restart: Compose sees no change, yet the container holds what is not wanted."""
+PAUSED = "is paused"
+"""Reasons to stop a service first: Compose sees no change, yet the container holds what is not wanted, or says nothing."""
+
+
+@dataclass(frozen=True)
+class Leave:
+    """What goes from a host that shall have nothing of a product any more, and what stays.
+
+    `files` are those that we wrote, `strangers` what else lies in the product's folder, `shared` what all products use,
+    if this one is the last. `volumes` stay, `delete` are those of them that a person named.
+    """
+
+    version: str
+    services: tuple[str, ...]
+    networks: tuple[str, ...]
+    images: tuple[str, ...]
+    files: tuple[str, ...]
+    strangers: tuple[str, ...]
+    shared: tuple[str, ...]
+    last: bool
+    volumes: tuple[str, ...]
+    delete: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+    """What we installed of the distribution; others may use it by now, so it stays, and is named with the last product."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +79,9 @@ class HostPlan:
     record: Mapping[str, Any]
     recorded: bool
     packages: PackagesStep | None = None
+    volumes: tuple[str, ...] = ()
+    """Data that lie here already, before a first install."""
+    leave: Leave | None = None
 
     @property
     def size(self) -> int:
@@ -65,13 +91,13 @@ class HostPlan:
     @property
     def restart(self) -> tuple[str, ...]:
         """The services to stop before they are started."""
-        return tuple(sorted(name for name, reason in self.services.items() if reason == EDITED))
+        return tuple(sorted(name for name, reason in self.services.items() if reason in (EDITED, PAUSED)))
 
     @property
     def changes(self) -> bool:
         """Whether anything at all is to be done."""
         steps = (self.packages, self.images, self.write, self.remove, self.network, self.services, self.stop, self.migrate)
-        return any(steps) or not self.recorded
+        return any(steps) or not self.recorded or self.leave is not None
 
 
 @dataclass(frozen=True)
@@ -84,6 +110,13 @@ class Plan:
     bundle: str
     waves: int
     hosts: Mapping[str, HostPlan]
+    installed: tuple[str, ...] = ()
+    """The versions that the hosts have now."""
+
+    @property
+    def leaving(self) -> dict[str, Leave]:
+        """The hosts that shall have nothing of the product any more."""
+        return {name: host.leave for name, host in self.hosts.items() if host.leave is not None}
 
     @property
     def changed(self) -> dict[str, HostPlan]:

@@ -10,7 +10,8 @@ from deployctl.desired import HASH_LABEL, Desired, File, HostDesired, ServiceDes
 from deployctl.desired.paths import network_file
 from deployctl.desired.system import DROP_IN, LOADER, UNIT
 from deployctl.plan.images import encoding, image_steps
-from deployctl.plan.model import EDITED, HostPlan, PackagesStep, Plan
+from deployctl.plan.leave import leaving
+from deployctl.plan.model import EDITED, PAUSED, HostPlan, PackagesStep, Plan
 from deployctl.plan.packages import packages_step, with_engine
 from deployctl.plan.record import record, same_record
 
@@ -22,7 +23,10 @@ def plan(
     desired: Desired, facts: Mapping[str, Facts], images: Mapping[str, Image], client: str, bundle: str, index_digest: str,
     repositories: Mapping[str, Repository] | None = None,
 ) -> Plan:  # fmt: skip
-    """What to do on each host so that it has what it shall have. `repositories`: packages by target, for bare hosts."""
+    """What to do on each host so that it has what it shall have; also on those that shall have nothing any more.
+
+    `repositories`: packages by target, for bare hosts.
+    """
     migrating = _migrating(desired, facts)
     hosts = {
         name: _host(
@@ -31,7 +35,9 @@ def plan(
         )
         for name, host in desired.hosts.items()
     }  # fmt: skip
-    return Plan(client, desired.project, desired.version, bundle, desired.waves, hosts)
+    hosts |= leaving(desired.project, {name: about for name, about in facts.items() if name not in desired.hosts})
+    installed = {str(about["record"]["release"]["version"]) for about in facts.values() if about["record"]}
+    return Plan(client, desired.project, desired.version, bundle, desired.waves, hosts, tuple(sorted(installed)))
 
 
 def _host(
@@ -56,7 +62,12 @@ def _host(
         record=shall_record,
         recorded=same_record(facts["record"], shall_record),
         packages=packages,
+        volumes=_volumes(desired.project, facts) if facts["record"] is None else (),
     )
+
+
+def _volumes(project: str, facts: Facts) -> tuple[str, ...]:
+    return tuple(sorted(volume["name"] for volume in facts["volumes"] if volume["project"] == project))
 
 
 def _same(file: File, found: Mapping[str, Any] | None) -> bool:
@@ -90,7 +101,8 @@ def _services(host: HostDesired, facts: Facts, edited: set[str]) -> Iterator[tup
     """The services to start or make again, each with the reason."""
     running = {container["service"]: container for container in facts["containers"]}
     for name, service in host.services.items():
-        reason = _reason(service, running.get(name)) or (EDITED if _sees(host, name, edited) else "")
+        before = ((facts["record"] or {}).get("services") or {}).get(name, {})
+        reason = _reason(service, running.get(name), before) or (EDITED if _sees(host, name, edited) else "")
         if reason:
             yield name, reason
 
@@ -103,11 +115,16 @@ def _sees(host: HostDesired, name: str, paths: set[str]) -> bool:
     return any(path == mount or path.startswith(f"{mount}/") for path in paths for mount in mounts)
 
 
-def _reason(service: ServiceDesired, container: Container | None) -> str:
+def _reason(service: ServiceDesired, container: Container | None, before: Mapping[str, Any]) -> str:
     if container is None:
         return "new"
     if container["labels"].get(HASH_LABEL) != service.hash:
-        return "changed image" if container["image"] != service.tag else "changed configuration"
+        if container["image"] != service.tag:
+            return "changed image"
+        others = before.get("names") is not None and list(before["names"]) != list(service.names)
+        return "may call other services or addresses than before" if others else "changed configuration"
+    if container["state"] == "paused":
+        return PAUSED
     return "" if container["state"] == "running" else f"is {container['state']}"
 
 

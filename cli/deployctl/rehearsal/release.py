@@ -47,6 +47,7 @@ def read_project(site: Site, project: Path) -> Release:
 
 
 def _load(site: Site, folder: Path, bundle: Bundle | None = None) -> Release:
+    client = site.client.of(bundle.name) if bundle else site.client
     images = bundle.images if bundle else {}
     meta = bundle.meta if bundle else {}
     exposed = {
@@ -54,7 +55,7 @@ def _load(site: Site, folder: Path, bundle: Bundle | None = None) -> Release:
         for ref, image in images.items()
     }
     return load(
-        folder, compose_binary=compose_binary(), environment=site.client.settings, profiles=site.client.profiles,
+        folder, compose_binary=compose_binary(), environment=client.settings, profiles=client.profiles,
         files=meta.get("compose_files", ()), name=meta.get("name"), version=meta.get("version"),
         exposed=exposed, fill_required=True,
     )  # fmt: skip

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -48,28 +49,38 @@ class VaultPassword:
 
 
 class AnsibleVault:
-    """The secrets of one vault file."""
+    """The secrets of one vault file: below each product's name its own; those at the top are for all that have none of
+    that name."""
 
     def __init__(self, path: Path, password: VaultPassword) -> None:
         self.path, self.password, self.place = path, password, str(path)
 
-    def read(self) -> Mapping[str, Secret]:
-        """All secrets of the file; none where there is no file.
+    def read(self, product: str) -> Mapping[str, Secret]:
+        """All secrets for a product; none where there is no file.
 
         Raises WrongVaultPassword or VaultInvalid.
         """
-        if not self.path.exists():
-            return {}
-        return _parse(self._decrypt(), self.place)
+        content = self._content()
+        return {**_secrets(content), **_secrets(content.get(product))}
 
-    def write(self, secrets: Mapping[str, Secret]) -> None:
-        """Encrypt all of `secrets` into the file, which is replaced whole."""
-        text = yaml.safe_dump({name: secret.reveal() for name, secret in sorted(secrets.items())})
+    def own(self, product: str) -> Mapping[str, Secret]:
+        """Those that stand below the product's own name."""
+        return _secrets(self._content().get(product))
+
+    def add(self, product: str, secrets: Mapping[str, Secret]) -> None:
+        """Put secrets below the product's name; all else in the file stays. It is replaced whole."""
+        content = self._content()
+        if isinstance(content.get(product), str):
+            raise VaultInvalid(f"{product}: expected the product's secrets below its name, got a text", place=self.place)
+        content[product] = {**content.get(product, {}), **{name: secret.reveal() for name, secret in secrets.items()}}
         beside = self.path.with_name(self.path.name + ".new")
         beside.parent.mkdir(parents=True, exist_ok=True)
-        self._vault(["encrypt", "--output", str(beside), "-"], text.encode())
+        self._vault(["encrypt", "--output", str(beside), "-"], yaml.safe_dump(content).encode())
         beside.chmod(0o600)
         beside.replace(self.path)
+
+    def _content(self) -> dict[str, Any]:
+        return _parse(self._decrypt(), self.place) if self.path.exists() else {}
 
     def _decrypt(self) -> str:
         text = self.path.read_bytes()
@@ -97,16 +108,27 @@ def _refusal(said: str, place: str) -> InputError:
     return VaultInvalid(f"Ansible Vault says: {' '.join(said.split())}", place=place)
 
 
-def _parse(text: str, place: str) -> dict[str, Secret]:
+def _parse(text: str, place: str) -> dict[str, Any]:
     try:
         content = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)  # the error's own words would show the line, with its secret
         where = f", at line {mark.line + 1}" if mark else ""
         raise VaultInvalid(f"is not YAML inside{where}", place=place, hint=f"ansible-vault edit {place}") from None
-    if not isinstance(content, dict) or not all(isinstance(value, str) for value in content.values()):
-        raise VaultInvalid("expected names with texts", place=place, hint="quote values that look like numbers")
-    return {str(name): Secret(value) for name, value in content.items()}
+    if not isinstance(content, dict) or not all(_is_ours(value) for value in content.values()):
+        hint = "below a product's name stand its secrets; quote values that look like numbers"
+        raise VaultInvalid("expected names with texts", place=place, hint=hint)
+    return {str(name): value for name, value in content.items()}
+
+
+def _is_ours(value: Any) -> bool:
+    return isinstance(value, str) or (isinstance(value, dict) and all(isinstance(each, str) for each in value.values()))
+
+
+def _secrets(content: Any) -> dict[str, Secret]:
+    """The texts of one part of the file."""
+    named = content.items() if isinstance(content, dict) else ()
+    return {str(name): Secret(value) for name, value in named if isinstance(value, str)}
 
 
 def _memory_dir() -> str | None:

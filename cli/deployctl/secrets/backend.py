@@ -34,20 +34,20 @@ class Backend(Protocol):
 
     place: str
 
-    def read(self) -> Mapping[str, Secret]:
-        """All secrets that it holds, by name. Asked once a run."""
+    def read(self, product: str) -> Mapping[str, Secret]:
+        """All secrets that it holds for a product, by name. Asked once a run."""
         ...
 
 
-def load_secrets(backend: Backend, names: Iterable[str]) -> dict[str, Secret]:
-    """The named secrets.
+def load_secrets(backend: Backend, product: str, names: Iterable[str]) -> dict[str, Secret]:
+    """The named secrets of a product.
 
     Raises SecretMissing, naming all that are missing at once.
     """
     wanted = sorted(names)
     if not wanted:
         return {}
-    held = backend.read()
+    held = backend.read(product)
     missing = [name for name in wanted if name not in held]
     if missing:
         raise SecretMissing(

@@ -76,17 +76,13 @@ class SecretsBackend(Strict):
     backend: Literal["ansible-vault"] = "ansible-vault"
 
 
-class ClientSettings(Strict):
-    """Everything that client.yml may say. All of it is optional."""
+class Answers(Strict):
+    """What client.yml may say for one product of several, below `products`; it goes before what is said for all."""
 
-    title: str = Field("", description="The client's name for people.", examples=["Acme Bank"])
     place: dict[str, Names] = Field(
         default_factory=dict,
         description="Where a service goes, if not where the release says: a segment, a host, or a list of hosts.",
         examples=[{"postgres": "internal"}],
-    )
-    segments: dict[str, Segment] = Field(
-        default_factory=dict, description="The network of a segment, where it is not the /24 around its hosts."
     )
     networks: dict[str, Network] = Field(
         default_factory=dict,
@@ -110,11 +106,40 @@ class ClientSettings(Strict):
         examples=[{"nginx": {8443: 443}}],
     )
     resources: dict[str, Resources] = Field(default_factory=dict, description="Limits by service.")
+    pool: IPv4Network | None = Field(
+        None, description="Addresses for this product's containers: a /20 or larger.", examples=["172.29.0.0/20"]
+    )
+
+
+class ClientSettings(Answers):
+    """Everything that client.yml may say. All of it is optional."""
+
+    title: str = Field("", description="The client's name for people.", examples=["Acme Bank"])
+    segments: dict[str, Segment] = Field(
+        default_factory=dict, description="The network of a segment, where it is not the /24 around its hosts."
+    )
     pool: IPv4Network = Field(
-        IPv4Network("172.30.0.0/20"),
-        description="Addresses for containers, on every host. At least a /20; must not be in use at the client.",
+        IPv4Network("172.30.0.0/16"),
+        description=(
+            "Addresses for containers, on every host. Each product takes one /20 of it that nobody uses at the site,"
+            " and keeps it. At least a /20."
+        ),
     )
     secrets: SecretsBackend = Field(default_factory=SecretsBackend, description="Where the secrets lie.")
+    products: dict[str, Answers] = Field(
+        default_factory=dict,
+        description="Answers for one product, where the site has several: the same keys, and they go before those for all.",
+        examples=[{"statuspage": {"ports": {"page": {8080: 8081}}, "settings": {"LOG_LEVEL": "debug"}}}],
+    )
+
+    def of(self, product: str) -> ClientSettings:
+        """What holds for one product: its own answers before those for all."""
+        own = self.products.get(product)
+        if own is None:
+            return self
+        said = {name: getattr(own, name) for name in own.model_fields_set}
+        merged = {name: {**getattr(self, name), **value} if isinstance(value, dict) else value for name, value in said.items()}
+        return self.model_copy(update={name: value for name, value in merged.items() if value is not None})
 
 
 def read_client(path: Path) -> ClientSettings:
@@ -143,8 +168,9 @@ def read_client(path: Path) -> ClientSettings:
 
 
 def _with_big_pool(settings: ClientSettings, path: Path) -> ClientSettings:
-    if settings.pool.prefixlen > 20:
-        raise ClientInvalid(f"pool: {settings.pool} is too small; expected a /20 or larger", place=str(path))
+    for key, said in {"": settings, **{f"products.{name}.": part for name, part in settings.products.items()}}.items():
+        if said.pool is not None and said.pool.prefixlen > 20:
+            raise ClientInvalid(f"{key}pool: {said.pool} is too small; expected a /20 or larger", place=str(path))
     return settings
 
 
@@ -165,6 +191,8 @@ def _known(keys: list[Any]) -> list[str]:
     parts: dict[str, type[BaseModel]] = {
         "segments": Segment, "networks": Network, "externals": External, "resources": Resources, "secrets": SecretsBackend,
     }  # fmt: skip
+    if len(keys) > 1 and keys[0] == "products":
+        return list(parts.get(str(keys[2]), Answers).model_fields if len(keys) > 2 else Answers.model_fields)
     return list(parts.get(str(keys[0]), ClientSettings).model_fields if keys else ClientSettings.model_fields)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +31,28 @@ class Host:
 
 @dataclass(frozen=True)
 class Site:
-    """One client's site: `folder` is the inventory folder, `hosts` are in the inventory's order."""
+    """One client's site: `folder` is the inventory folder, `hosts` are in the inventory's order.
+
+    `client` holds for all products, or for `product` once one was chosen by `of`.
+    """
 
     name: str
     folder: Path
     hosts: Mapping[str, Host]
     client: ClientSettings
+    product: str = ""
+
+    def of(self, product: str) -> Site:
+        """The site as one product sees it: its own answers go before those for all."""
+        return replace(self, client=self.client.of(product), product=product)
+
+    def said_at(self, *keys: str) -> str:
+        """Where client.yml says something, or should: `FILE: place.api`, below the product's own key if it stands there."""
+        own: Any = self.client.products.get(self.product)
+        for key in keys:
+            own = own.get(key) if isinstance(own, dict) else getattr(own, key, None)
+        path = [*(["products", self.product] if own else []), *keys]
+        return f"{self.folder / 'group_vars' / 'all' / 'client.yml'}: {'.'.join(path)}"
 
     @property
     def segments(self) -> dict[str, list[Host]]:

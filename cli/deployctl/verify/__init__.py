@@ -5,8 +5,9 @@ from deployctl.verify.flows import ABSENT, FlowsBroken, FlowVerdict, absent_call
 from deployctl.verify.health import ServiceHealth, health
 from deployctl.verify.preflight import engine_lost_rules, mib, preflight
 from deployctl.verify.problems import PreflightFailed
+from deployctl.verify.warnings import warnings
 
 __all__ = [
     "ABSENT", "FlowVerdict", "FlowsBlocked", "FlowsBroken", "PreflightFailed", "ServiceHealth", "Tried", "absent_callers",
-    "blocked", "broken", "engine_lost_rules", "health", "mib", "preflight", "try_ahead", "try_flows",
+    "blocked", "broken", "engine_lost_rules", "health", "mib", "preflight", "try_ahead", "try_flows", "warnings",
 ]  # fmt: skip

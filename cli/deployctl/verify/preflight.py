@@ -12,7 +12,7 @@ from deploybundle.errors import SiteError
 from deploybundle.open import Image
 from deployctl.desired import Desired, HostDesired
 from deployctl.hosts import NoDocker
-from deployctl.plan import SCHEMA, HostPlan, Plan, engine_of, target_of
+from deployctl.plan import HostPlan, Plan, engine_of, target_of
 from deployctl.verify.problems import (
     ClockSkewed,
     EngineRulesGone,
@@ -26,7 +26,6 @@ from deployctl.verify.problems import (
     HostToolMissing,
     PoolTaken,
     PortTaken,
-    RecordTooNew,
 )
 
 Facts = Mapping[str, Any]
@@ -42,11 +41,15 @@ ARCHITECTURES = {"amd64": "x86_64", "arm64": "aarch64"}
 
 
 def preflight(
-    desired: Desired, plan: Plan, facts: Mapping[str, Facts], images: Mapping[str, Image], pool: str
+    desired: Desired, plan: Plan, facts: Mapping[str, Facts], images: Mapping[str, Image], other_pool: str
 ) -> list[SiteError]:
-    """All problems of the hosts that could be asked."""
+    """All problems of the hosts that could be asked. `other_pool` is proposed where the client's is taken."""
     found: list[SiteError] = []
+    for name in plan.leaving:
+        found += _engine(name, facts[name], ())
     for name, about in facts.items():
+        if name not in desired.hosts:
+            continue
         host, steps = desired.hosts[name], plan.hosts[name]
         brought = steps.packages.names if steps.packages else ()
         found += _engine(name, about, brought)
@@ -56,9 +59,9 @@ def preflight(
         found += _space(steps, host, about)
         found += _memory(host, about)
         found += _ports(host, about)
-        found += _pool(name, about, pool, desired.project)
+        found += _neighbours(host, about, desired.project)
+        found += _pool(name, about, desired, other_pool)
         found += _clock(name, about)
-        found += _record(name, about, desired.project)
     return found
 
 
@@ -176,14 +179,31 @@ def _ports(host: HostDesired, facts: Facts) -> Iterator[SiteError]:
                 yield PortTaken(message, place=host.name, hint=remedy)
 
 
-def _pool(name: str, facts: Facts, pool: str, project: str) -> Iterator[SiteError]:
+def _neighbours(host: HostDesired, facts: Facts, project: str) -> Iterator[SiteError]:
+    """Ports of our other products: nothing listens on them, our map of the network leads them to containers."""
+    taken = {
+        f"{port}/{protocol}": name
+        for name, neighbour in facts["neighbours"].items()
+        for protocol, ports in (neighbour["ports"] or {}).items()
+        for port in ports
+    }
+    for door, (service, own) in host.doors.items():
+        if door in taken:
+            port, _, protocol = door.partition("/")
+            free = next(number for number in range(int(port) + 1, 65536) if f"{number}/{protocol}" not in {*taken, *host.doors})
+            line = f"products: {{{project}: {{ports: {{{service}: {{{own}: {free}}}}}}}}}"
+            said = f"port {door} is {taken[door]}'s already; {project}'s {service} wants it, too"
+            yield PortTaken(said, place=host.name, hint=f"write into client.yml: {line}")
+
+
+def _pool(name: str, facts: Facts, desired: Desired, proposed: str) -> Iterator[SiteError]:
     """The client's networks must not lie in the pool; our own networks do."""
-    wanted = ipaddress.ip_network(pool)
+    project, pool, wanted = desired.project, desired.pool, ipaddress.ip_network(desired.pool)
     own = {subnet for net in facts["networks"] if net["project"] == project for subnet in net["subnets"]}
     for other in sorted({*facts["routes"], *(s for net in facts["networks"] for s in net["subnets"])} - own):
         if ipaddress.ip_network(other, strict=False).overlaps(wanted):
             said = f"{other} is in use there and lies in the pool {pool}"
-            yield PoolTaken(said, place=name, hint="choose another in client.yml: pool")
+            yield PoolTaken(said, place=name, hint=f"write into client.yml: pool: {proposed}")
 
 
 def _clock(name: str, facts: Facts) -> Iterator[SiteError]:
@@ -192,13 +212,6 @@ def _clock(name: str, facts: Facts) -> Iterator[SiteError]:
         word = "ahead of" if skew > 0 else "behind"
         said = f"its clock is {abs(skew):.0f} s {word} this machine's"
         yield ClockSkewed(said, place=name, hint="set the clock of the one that is wrong")
-
-
-def _record(name: str, facts: Facts, project: str) -> Iterator[SiteError]:
-    schema = (facts["record"] or {}).get("schema", SCHEMA)
-    if schema > SCHEMA:
-        message = f"its record of {project} has schema {schema}; this deployctl knows {SCHEMA}"
-        yield RecordTooNew(message, place=name, hint="use the deployctl of the newer bundle")
 
 
 def _version(text: str) -> tuple[int, ...]:

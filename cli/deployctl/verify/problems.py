@@ -126,12 +126,3 @@ class ClockSkewed(SiteError):
     """
 
     code = "clock-skewed"
-
-
-class RecordTooNew(SiteError):
-    """A later deployctl wrote the host's record.
-
-    Use the deployctl of the newer bundle (`install.py`).
-    """
-
-    code = "record-too-new"

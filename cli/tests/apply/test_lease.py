@@ -31,6 +31,15 @@ def lock_file(site: Site, host: str) -> Path:
     return site.folder / host / "var/lib/deployctl/shop/lock.json"
 
 
+@pytest.fixture
+def installed(site: Site) -> None:
+    """Something is installed on both hosts."""
+    for host in site.hosts:
+        lock_file(site, host).parent.mkdir(parents=True)
+        (lock_file(site, host).parent / "record.json").write_text("{}")
+
+
+@pytest.mark.usefixtures("installed")
 def test_a_lease_is_held_on_all_hosts_and_given_back(site: Site) -> None:
     with hold(site, site.targets, "shop", "r1") as lease:
         assert lease.epochs == {"a": 1, "b": 1}
@@ -40,6 +49,19 @@ def test_a_lease_is_held_on_all_hosts_and_given_back(site: Site) -> None:
         assert lease.epoch == 2
 
 
+def test_where_nothing_is_installed_a_lease_leaves_nothing(site: Site) -> None:
+    with hold(site, site.targets, "shop", "r1"):
+        assert lock_file(site, "a").exists()
+    assert not (site.folder / "a/var/lib/deployctl").exists()
+
+
+def test_products_that_share_a_host_wait_for_each_other(site: Site) -> None:
+    other = hold(site, [site.hosts["b"]], "books", "r2")
+    with hold(site, site.targets, "shop", "r1"), pytest.raises(LockedError, match="b: .* since"), other:
+        pytest.fail("the lock was given twice")
+
+
+@pytest.mark.usefixtures("installed")
 def test_when_one_host_is_locked_none_is(site: Site) -> None:
     with hold(site, [site.hosts["b"]], "shop", "r1"):
         with pytest.raises(LockedError, match="b: .* since .* lease until"), hold(site, site.targets, "shop", "r2"):

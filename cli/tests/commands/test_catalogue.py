@@ -78,7 +78,8 @@ def test_with_json_an_error_is_json_too(deployctl: Deployctl) -> None:
 
 
 REPORTS = {
-    "bundle", "diff", "explain", "flows", "inspect", "install", "keygen", "keyset show", "plan", "preflight", "rehearse status",
+    "bundle", "diff", "explain", "files", "flows", "inspect", "install", "keygen", "keyset show", "plan", "preflight",
+    "rehearse status", "remove",
     "secrets generate", "status", "trust hosts", "trust show", "verify",
 }  # fmt: skip
 ACTS = {

@@ -213,7 +213,7 @@ def test_a_laptop_gets_its_files_beside_the_templates(deployctl: Deployctl, home
 def test_a_plan_says_what_this_machine_would_get_and_changes_nothing(deployctl: Deployctl, tiny: Tiny, acme: Path) -> None:
     given = ["--client", "acme", tiny.bundle, "--key", tiny.key, "--vault-password-file", "password"]
     vault = AnsibleVault(acme / "group_vars/all/vault.yml", VaultPassword(file=acme.parent.parent / "password"))
-    vault.write({name: Secret("canary-5f2a") for name in ("pw", "tls", "token")})
+    vault.add("tiny", {name: Secret("canary-5f2a") for name in ("pw", "tls", "token")})
     with socket.create_server(("0.0.0.0", 18473)):  # noqa: S104
         busy = deployctl("preflight", *given)
     assert busy.code == 4 and "srv1: port 18473/tcp is in use" in busy.err
@@ -224,7 +224,7 @@ def test_a_plan_says_what_this_machine_would_get_and_changes_nothing(deployctl: 
     assert [step["ref"] for step in plan["images"]] == ["tiny/db:1", "tiny/web:1"]
     assert plan["waves"] == {"0": ["db"], "1": ["web"]} and plan["first"]
     shown = deployctl("plan", *given).out
-    assert "  srv1\n" in shown and "send   tiny/db:1: 2 layers" in shown and "start  web (wave 1): new" in shown
+    assert "  srv1\n" in shown and "send   tiny/db:1: 2 layers" in shown and "start  web (wave 2 of 2): new" in shown
     assert "canary-5f2a" not in said.out + said.err + shown
     assert not Path("/etc/deployctl/tiny").exists()
 

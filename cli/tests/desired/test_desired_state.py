@@ -163,7 +163,7 @@ def test_limits_of_the_client_replace_those_of_the_release() -> None:
 def test_a_person_at_the_host_reads_what_runs_and_who_may_connect() -> None:
     files = shop(title="Acme Bank").hosts["app1"].files
     readme = files["/etc/deployctl/shop/README"].content.decode()
-    assert "This host, app1, runs a part of shop. deployctl put it here, for Acme Bank." in readme
+    assert "This host, app1, runs a part of shop 1.0.0, which deployctl put here for Acme Bank." in readme
     assert "  in:   clients (10.9.0.0/24) to api, port 8000\n" in readme
     assert "  out:  api to db at db1 (10.77.30.11), port 5432\n" in readme
     assert "api-migrate" not in readme

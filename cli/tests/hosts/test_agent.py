@@ -59,6 +59,7 @@ def test_the_epoch_is_higher_than_the_recorded_one_though_the_lock_file_is_lost(
 def test_only_the_holder_renews_and_unlocks(tmp_path: Path) -> None:
     root = str(tmp_path)
     lock(tmp_path)
+    (tmp_path / "var/lib/deployctl/p/record.json").write_text('{"epoch": 1}')
     assert run("renew", root=root, run="r1", epoch=1, ttl=60)["ok"]
     assert run("renew", root=root, run="r2", epoch=1, ttl=60)["error"] == "lock-lost"
     assert run("unlock", root=root, run="r1", epoch=0)["error"] == "lock-lost"

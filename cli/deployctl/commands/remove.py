@@ -1,0 +1,114 @@
+"""deployctl remove: take a product away from a site's hosts. Data stay unless their volumes are named."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from deploybundle.errors import InputError, did_you_mean
+from deploybundle.store import Store
+from deployctl.apply import Removal, ask_facts, log_of, prepare_removal, remove
+from deployctl.commands import show
+from deployctl.commands.exits import Exit
+from deployctl.commands.install import Teller
+from deployctl.commands.options import INVENTORIES, Client, Inventories, Json, site_of
+from deployctl.commands.plan import WhichProduct, leaving
+from deployctl.commands.status import NothingInstalled
+from deployctl.site import Site
+
+NAME = "remove"
+
+
+class NotConfirmed(InputError):
+    """Nobody confirmed the removal by typing the client's name.
+
+    Nothing was removed. Run it at a terminal and type the name, or give `--yes` in a script that knows what it does.
+    """
+
+    code = "removal-not-confirmed"
+
+
+def command(
+    client: Client, inventories: Inventories = INVENTORIES, as_json: Json = False,
+    project: Annotated[str | None, typer.Option(help="The product, where the site has several.")] = None,
+    volumes: Annotated[
+        list[str] | None, typer.Option("--volumes", metavar="NAME", help="Delete this volume, too, with its data. Repeat it.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:  # fmt: skip
+    """Show what a product has on the hosts, ask, and take it away. Data volumes stay, unless each is named.
+
+    Run it again at any time, also for a host that did not answer: what is done is not done again.
+
+    Example: deployctl remove --client acme --project collector --volumes collector_cache
+    """
+    site = site_of(client, inventories)
+    shown = prepare_removal(site, project or _only(site), frozenset(volumes or ()))
+    if not shown.plan.hosts and not shown.silent:
+        raise NothingInstalled(f"nothing of {shown.plan.project} is on its hosts", place=site.name, hint=_others(site))
+    _tell(shown)
+    if shown.plan.hosts:
+        if not yes:
+            _ask(client)
+        log = log_of(site)
+        with show.noted(log.path, log.write), show.progress("removing") as step:
+            remove(shown, Teller(step, 0), log)
+    if not shown.silent:
+        Store(site.state).drop(shown.plan.project)
+    _report(shown, as_json)
+    raise typer.Exit(Exit.SITE if shown.silent else Exit.DONE)
+
+
+def _others(site: Site) -> str:
+    facts, _ = ask_facts(site, site.targets, "")
+    return did_you_mean("", {name for about in facts.values() for name in about["projects"]})
+
+
+def _only(site: Site) -> str:
+    """The one product that has anything on the hosts that answer."""
+    facts, errors = ask_facts(site, site.targets, "")
+    found = sorted({name for about in facts.values() for name in about["projects"]})
+    if not found:
+        hint = "nothing to remove" if not errors else "\n".join(f"not asked: {error}" for error in errors)
+        raise NothingInstalled("nothing of ours is on its hosts", place=site.name, hint=hint)
+    if len(found) > 1:
+        hint = "\n".join(f"deployctl remove --client {site.name} --project {name}" for name in found)
+        raise WhichProduct(f"which one? There are {', '.join(found)}", place="--project", hint=hint)
+    return str(found[0])
+
+
+def _tell(shown: Removal) -> None:
+    plan = shown.plan
+    version = " ".join([plan.project, *plan.installed])
+    show.say(f"{version} at {plan.client}: to be removed from {len(plan.hosts)} host{'s' if len(plan.hosts) != 1 else ''}")
+    for name, leave in plan.leaving.items():
+        show.say(f"  {name}")
+        for line in leaving(leave, plan.project):
+            show.say(line)
+    for error in shown.silent:
+        show.say(f"  {error}: left as it is; run the same command again when it answers")
+
+
+def _ask(client: str) -> None:
+    if not sys.stdin.isatty():
+        raise NotConfirmed("nobody can be asked here", place="remove", hint="--yes removes what was shown without asking")
+    if show.typed("Type the client's name to remove all of this: ") != client:
+        raise NotConfirmed(f"that is not {client}; nothing was removed", place="remove")
+
+
+def _report(shown: Removal, as_json: bool) -> None:
+    site, plan = shown.site, shown.plan
+    kept = {name: list(leave.volumes) for name, leave in plan.leaving.items() if leave.volumes}
+    if as_json:
+        hosts = {name: asdict(leave) for name, leave in plan.leaving.items()}
+        show.data({"project": plan.project, "removed": hosts, "volumes": kept, "left": [str(error) for error in shown.silent]})
+        return
+    show.out(f"{plan.project} at {plan.client}: removed from {', '.join(plan.hosts) or 'no host; there was nothing'}")
+    for name, volumes in kept.items():
+        show.out(f"{name} keeps its data: {', '.join(volumes)}; `docker volume rm` there deletes them")
+    for error in shown.silent:
+        show.out(f"not removed: {error}; run the same command again when it answers")
+    show.out(f"here stay the inventory, the journal and the logs ({site.state}), and the product's secrets in vault.yml")
