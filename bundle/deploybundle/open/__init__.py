@@ -1,22 +1,27 @@
 """Reads and verifies a bundle: hostile bytes in, typed content out."""
 
+from deploybundle.open.around import Around
 from deploybundle.open.boms import NoBom, Software, bom, software
-from deploybundle.open.bundle import Bundle, Head, open_bundle, peek
+from deploybundle.open.bundle import Bundle
+from deploybundle.open.delta import Delta, Patch, Since
 from deploybundle.open.difference import Change, Difference, difference
 from deploybundle.open.files import extract_files
 from deploybundle.open.packages import INDEX, Package, Repository, repositories
 from deploybundle.open.problems import (
+    BaseMissing,
     BlobDamaged,
     BundleDamaged,
     BundleTooNew,
     BundleTruncated,
     FolderTaken,
     HostileName,
+    LayerPending,
     NoBundle,
     NotABundle,
     PartDamaged,
     PartMissing,
 )
+from deploybundle.open.reader import Head, open_bundle, peek
 from deploybundle.open.types import BlobAt, Descriptor, Image, Layer
 from deploybundle.open.verify import Progress, verify_blobs
 
@@ -29,6 +34,12 @@ __all__ = [
     "bom",
     "software",
     "INDEX",
+    "Around",
+    "BaseMissing",
+    "Delta",
+    "LayerPending",
+    "Patch",
+    "Since",
     "Package",
     "Repository",
     "repositories",

@@ -38,6 +38,19 @@ HEAD_LIMITS = {
     "deployctl/padding": 8 * MiB,
 }
 JSON_LIMIT = 4 * MiB
+
+# A delta: an empty file first, then large blobs; its small files last, in one zstd frame.
+DELTA = "deployctl/delta"
+SMALL = "deployctl/delta.{}.zst"  # the SHA-256 of the frame
+SMALL_LIMIT = 64 * MiB
+DELTA_LIMITS = {
+    "index.json": 4 * MiB,
+    "deployctl/index.dsse.json": 64 << 10,
+    "deployctl/index.sshsig": 16 << 10,
+    "deployctl/vendor.pub": 4 << 10,
+    "deployctl/delta.json": 16 * MiB,
+    "deployctl/delta.sshsig": 16 << 10,
+}
 BLOB_COUNT = 100_000
 
 

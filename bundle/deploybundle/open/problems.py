@@ -62,6 +62,24 @@ class BlobDamaged(BundleDamaged):
     code = "blob-damaged"
 
 
+class BaseMissing(InputError):
+    """A delta holds only what has changed since another bundle, and that bundle is not here.
+
+    Bring the bundle that the message names, to the folder of the delta or to the store, or the whole release instead.
+    """
+
+    code = "base-missing"
+
+
+class LayerPending(InputError):
+    """A layer travels as a patch and was not rebuilt yet.
+
+    `deployctl install` rebuilds it; what only looks at a bundle cannot read that layer.
+    """
+
+    code = "layer-pending"
+
+
 class PartMissing(InputError):
     """Of a bundle in parts, some are not there yet, or not whole.
 

@@ -111,6 +111,31 @@ def _peek(at: BlobAt) -> bytes:
         return read_at(file, at.offset, min(at.size, 18))
 
 
+class _Region(io.RawIOBase):
+    """A piece of a blob, whose bytes were verified as a whole."""
+
+    def __init__(self, at: BlobAt, offset: int, size: int) -> None:
+        self._file, self._offset, self._left = at.medium.open(), at.offset + offset, size
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        with memoryview(buffer) as view, view.cast("B") as into:
+            count = self._file.read_into(into[: min(len(into), self._left)], self._offset) if self._left else 0
+        self._offset, self._left = self._offset + count, self._left - count
+        return count
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def region(at: BlobAt, offset: int, size: int) -> BinaryIO:
+    """A piece of a blob, not verified by itself."""
+    return io.BufferedReader(_Region(at, offset, size), CHUNK)
+
+
 def read_blob(at: BlobAt, digest: str, limit: int, place: str) -> bytes:
     """The blob's bytes, verified. BlobDamaged if they are others or more than `limit`."""
     if at.size > limit:

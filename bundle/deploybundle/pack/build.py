@@ -11,12 +11,13 @@ from typing import Any, BinaryIO
 
 from deploybundle import sources, trust
 from deploybundle.errors import RefusedError
-from deploybundle.open import Bundle, Image, Layer, Progress, media
-from deploybundle.open.bundle import open_medium
+from deploybundle.open import Around, BlobAt, Bundle, Image, Layer, Progress, media
 from deploybundle.open.medium import Medium
+from deploybundle.open.reader import open_medium
 from deploybundle.open.streams import CHUNK
 from deploybundle.pack import index as oci
 from deploybundle.pack.boms import Boms
+from deploybundle.pack.delta import DeltaWriter, Patcher, bases_of, delta_of, head_of
 from deploybundle.pack.layers import LEVEL, Layers, compressor_of
 from deploybundle.pack.partial import partial
 from deploybundle.pack.problems import CannotBundle, ImageChanged
@@ -54,6 +55,7 @@ def build(
     signer: trust.Signer,
     keyset: Members | None = None,
     known: Sequence[Bundle] = (),
+    since: Sequence[Bundle] = (),
     level: int = LEVEL,
     split: int | None = None,
     progress: Progress | None = None,
@@ -66,6 +68,7 @@ def build(
     ("debian-13"), `keyset` the vendor's keyset.json. `boms` writes the bills of materials, `docs`
     is deployctl's manual. What one of `known` has is copied from there; if all layers and configs are, `source` is not
     asked. `progress(done, total)` counts raw bytes out of the engine.
+    With `since`, a delta: only what those bundles lack, and changed layers as patches; its index is that of the whole bundle.
     With `split`, in parts of so many bytes; then `out` is their list.
     The same input makes the same index and blobs; only the signatures and their time differ.
     """
@@ -77,31 +80,41 @@ def build(
     named_kinds = [*kinds, *(["sbom"] if boms else []), "release"]
     head = oci.head_size(name, [image.ref for image in images], named_kinds)
     with partial(out, split) as sink:
-        job = _Job(Writer(sink, head), _Known(known), images, out.parent, level, progress)
+        writer = DeltaWriter(sink, _held(since)) if since else Writer(sink, head)
+        patcher = Patcher(out.parent, bases_of(images, since)) if since else None
+        job = _Job(writer, _Known([*since, *known]), images, out.parent, level, progress, patcher)
         job.run(source, kinds, meta, boms)
         index = oci.index(head, name, job.manifests, job.kinds, job.installer)
-        sink.write(_head(head, index, signer, name, clock(), builder), 0)
-        size = job.writer.end()
-        _check(sink.medium(), signer)
-    digest = f"sha256:{hashlib.sha256(index).hexdigest()}"
+        digest = f"sha256:{hashlib.sha256(index).hexdigest()}"
+        signed = _signed(index, signer, name, clock(), builder)
+        if isinstance(writer, DeltaWriter) and patcher:
+            size = writer.finish(head_of(index, signed, delta_of(digest, since, writer, patcher), signer))
+        else:
+            sink.write(oci.head(head, signed), 0)
+            size = writer.end()
+        _check(sink.medium(), signer, since)
     return Built(out, digest, size, job.exported, job.layers.written, job.reused)
 
 
-def _head(size: int, index: bytes, signer: trust.Signer, name: str, time: datetime, builder: str) -> bytes:
-    parts = {
+def _held(since: Sequence[Bundle]) -> dict[str, BlobAt]:
+    return {digest: at for bundle in since for digest, at in bundle.blobs.items()}
+
+
+def _signed(index: bytes, signer: trust.Signer, name: str, time: datetime, builder: str) -> dict[str, bytes]:
+    return {
         "oci-layout": media.LAYOUT,
         "index.json": index,
         "deployctl/index.dsse.json": trust.dsse(index, signer, name, time, builder),
         "deployctl/index.sshsig": trust.sshsig(index, signer),
         "deployctl/vendor.pub": f"{signer.public.ssh_line}\n".encode(),
     }
-    return oci.head(size, parts)
 
 
-def _check(medium: Medium, signer: trust.Signer) -> None:
+def _check(medium: Medium, signer: trust.Signer, since: Sequence[Bundle]) -> None:
     """What a reader would refuse is never published: a name that no file may have, an image name that is none."""
     try:
-        open_medium(medium, [signer.public])
+        there = {bundle.index_digest: bundle.path for bundle in since}
+        open_medium(medium, [signer.public], Around(there.get))
     except RefusedError as error:
         raise CannotBundle(error.message, place=error.place.replace(".partial", ""), hint="change this in the input") from error
 
@@ -129,6 +142,7 @@ class _Job:
     folder: Path
     level: int
     progress: Progress | None
+    patcher: Patcher | None = None
     configs: dict[str, Blob] = field(default_factory=dict)
     manifests: dict[str, Blob] = field(default_factory=dict)
     kinds: dict[str, Blob] = field(default_factory=dict)
@@ -139,7 +153,7 @@ class _Job:
 
     def __post_init__(self) -> None:
         wanted = frozenset(diff_id for image in self.images for diff_id in image.diff_ids)
-        self.layers = Layers(self.writer, self.folder, wanted, self._count)
+        self.layers = Layers(self.writer, self.folder, wanted, self._count, patcher=self.patcher)
 
     def run(
         self, source: sources.ImageSource, kinds: Mapping[str, Members], meta: Mapping[str, Any], boms: Boms | None = None
@@ -154,11 +168,15 @@ class _Job:
     def _reuse(self) -> None:
         wanted = {diff_id for image in self.images for diff_id in image.diff_ids}
         found = {diff_id: self.known.layers[diff_id] for diff_id in sorted(wanted) if diff_id in self.known.layers}
-        self.writer.copy({layer.blob.digest: bundle.locate(layer.blob.digest) for bundle, layer in found.values()})
         self.layers.found = {diff_id: layer for diff_id, (_, layer) in found.items()}
+        whole = [(bundle, layer) for bundle, layer in found.values() if not self._patched(bundle, layer)]
+        self.writer.copy({layer.blob.digest: bundle.locate(layer.blob.digest) for bundle, layer in whole})
         self.reused = sum(layer.blob.size for _, layer in found.values())
         for digest in sorted({image.config_digest for image in self.images} & set(self.known.configs)):
             self.configs[digest] = self.writer.put(self.known.configs[digest].config)
+
+    def _patched(self, bundle: Bundle, layer: Layer) -> bool:
+        return self.patcher is not None and layer.diff_id in self.patcher.bases and self.layers.reuse(bundle, layer)
 
     def _export(self, source: sources.ImageSource) -> None:
         for guess in (True, False):

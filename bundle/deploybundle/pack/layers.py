@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import tempfile
@@ -13,9 +14,10 @@ from typing import BinaryIO
 import zstandard
 
 from deploybundle import sources
-from deploybundle.open import Layer, media
+from deploybundle.open import Bundle, Layer, media
 from deploybundle.open.streams import CHUNK
 from deploybundle.open.types import Descriptor
+from deploybundle.pack.delta import Patcher
 from deploybundle.pack.pipeline import ahead
 from deploybundle.pack.problems import ImageChanged
 from deploybundle.pack.writer import Blob, Writer
@@ -42,6 +44,18 @@ def compressor_of(level: int) -> zstandard.ZstdCompressor:
 
 
 @dataclass
+class _Instead:
+    """Asks once, when the layer is compressed, for a patch to write in its place."""
+
+    make: Callable[[Blob], bytes | None]
+    made: bytes | None = None
+
+    def whole(self, blob: Blob) -> bool:
+        self.made = self.make(blob)
+        return self.made is None
+
+
+@dataclass
 class Layers:
     """The layers of the new bundle, by diff_id; `wanted` are those that its images have; `written` counts bytes.
 
@@ -56,6 +70,7 @@ class Layers:
     guess: bool = True
     written: int = 0
     software: dict[str, sources.Findings] = field(default_factory=dict)
+    patcher: Patcher | None = None
 
     def add(self, layer: sources.Layer, compressor: zstandard.ZstdCompressor) -> None:
         """Compress a layer into the bundle. Taken back if no image wants it, or it is there already.
@@ -82,28 +97,54 @@ class Layers:
 
     def _add(self, layer: sources.Layer, stream: BinaryIO, size: int, compressor: zstandard.ZstdCompressor) -> None:
         raw, scan = hashlib.sha256(), sources.LayerScan()
-        try:
-            looked = self._look(ahead(_read(stream)), raw.update, scan.feed)
-            frame = self._compress(ahead(looked), compressor, size)
-            blob = self.writer.stream(ahead(frame), keep=lambda _: self._is_new(raw.hexdigest(), layer))
-        except (zstandard.ZstdError, sources.LayerUnreadable) as error:
-            if layer.diff_id:
-                self.writer.take_back()
-                return  # offered again by another way
-            raise ImageChanged(f"a layer is not of its declared {size} bytes: {error}", place="Docker") from error
+        with self._spooled(size) as spool:
+            looked = ahead(self._look(ahead(_read(stream)), raw.update, scan.feed, *([spool.write] if spool else [])))
+            patch = _Instead(lambda blob: self._patch(f"sha256:{raw.hexdigest()}", spool, blob))
+            try:
+                frame = ahead(self._compress(looked, compressor, size))
+                blob = self.writer.stream(frame, lambda blob: self._is_new(raw.hexdigest(), layer) and patch.whole(blob))
+            except (zstandard.ZstdError, sources.LayerUnreadable) as error:
+                if layer.diff_id:
+                    self.writer.take_back()
+                    return  # offered again by another way
+                raise ImageChanged(f"a layer is not of its declared {size} bytes: {error}", place="Docker") from error
         if self._is_new(raw.hexdigest(), layer):
-            self._take(f"sha256:{raw.hexdigest()}", size, blob)
+            self._take(f"sha256:{raw.hexdigest()}", size, blob, patch.made)
             self.software[f"sha256:{raw.hexdigest()}"] = scan.end()
 
-    def _take(self, diff_id: str, size: int, blob: Blob) -> None:
+    def _spooled(self, size: int) -> contextlib.AbstractContextManager[BinaryIO | None]:
+        return self.patcher.spool(size) if self.patcher else contextlib.nullcontext()
+
+    def _patch(self, diff_id: str, spool: BinaryIO | None, blob: Blob) -> bytes | None:
+        return self.patcher.patch(diff_id, spool, blob.size) if self.patcher and spool else None
+
+    def reuse(self, bundle: Bundle, layer: Layer) -> bool:
+        """Whether a layer that an earlier bundle has, but not the site, travels as a patch; then it is written."""
+        if self.patcher is None:
+            return False
+        with self.patcher.spool(layer.raw_size) as spool, bundle.open_layer(layer) as stream:
+            for chunk in _read(stream):
+                spool.write(chunk)
+            made = self.patcher.patch(layer.diff_id, spool, layer.blob.size)
+        if made:
+            self._note(layer.diff_id, made)
+        return made is not None
+
+    def _note(self, diff_id: str, patch: bytes) -> None:
+        if self.patcher:
+            self.patcher.note(diff_id, self.writer.stream([patch]))
+
+    def _take(self, diff_id: str, size: int, blob: Blob, patch: bytes | None) -> None:
         self.found[diff_id] = layer_of(diff_id, size, blob.digest, blob.size)
         self.written += blob.size
+        if patch:
+            self._note(diff_id, patch)
 
     def _is_new(self, raw: str, layer: sources.Layer) -> bool:
         got = f"sha256:{raw}"
         return got in self.wanted and got not in self.found and layer.diff_id in (None, got)
 
-    def _look(self, chunks: Iterable[bytes], *looks: Callable[[bytes], None]) -> Iterator[bytes]:
+    def _look(self, chunks: Iterable[bytes], *looks: Callable[[bytes], object]) -> Iterator[bytes]:
         for chunk in chunks:
             for look in looks:
                 look(chunk)

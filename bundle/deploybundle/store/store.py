@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from deploybundle.errors import InputError, did_you_mean
-from deploybundle.open import Bundle
+from deploybundle.open import Around, Bundle
+from deploybundle.store.rebuild import rebuild
 
 SCHEMA = 1
 
@@ -76,6 +77,19 @@ class Store:
             hint = "use the newer deployctl, or move the file away and name the bundle"
             raise StoreTooNew(f"expected schema {SCHEMA}, got {value['schema']}", place=str(self._file), hint=hint)
         return [Held(**entry) for entry in value["bundles"]]
+
+    def around(self) -> Around:
+        """What a delta may count on: the bundles of the list that are still there, those beside it, the rebuilt layers."""
+        return Around(self._find, self.folder / "layers")
+
+    def _find(self, index_digest: str) -> Path | None:
+        paths = (Path(held.path) for held in self.list() if held.index_digest == index_digest)
+        return next((path for path in paths if path.is_file()), None)
+
+    def complete(self, bundle: Bundle) -> bool:
+        """Rebuild the layers of a delta that are patches. Whether there were any: then open it again."""
+        rebuild(bundle, self.folder / "layers")
+        return bool(bundle.pending)
 
     def newest(self) -> Path:
         """The file of the bundle that was admitted last. NotInStore if there is none, or its file is gone."""
