@@ -12,6 +12,8 @@ from typing import Any
 from deploybundle import sources
 from deploybundle.errors import DeployctlError
 from deploybundle.open import Bundle, open_bundle
+from deploybundle.open.parts import SUFFIX
+from deploybundle.open.reader import bundles_in
 from deploybundle.pack.boms import Boms, wheel_parts
 from deploybundle.pack.build import Built, build
 from deploybundle.pack.problems import CannotBundle
@@ -72,8 +74,11 @@ def make(
     project: Path, out: Path, signer: Signer, toolbox: Toolbox, *,
     files: Sequence[str] = (), version: str | None = None, name: str | None = None,
     level: int = 3, progress: Progress | None = None, images: sources.ImageSource | None = None, keyset: Path | None = None,
+    since: Sequence[Path] = (), split: int | None = None,
 ) -> Built:  # fmt: skip
     """Read the project's Compose file, gather all that it names and write `out`/NAME-VERSION.bundle.tar.
+
+    With `since`, a delta to these bundles, NAME-VERSION-from-VERSION.delta.tar; with `split`, in parts of so many bytes.
 
     Raises InputErrors: what is wrong with the release, images that are not there, a daemon that does not answer.
     """
@@ -86,14 +91,16 @@ def make(
     _folder(out)
     wheels, closures, origin = toolbox.wheels(), toolbox.packages(release.targets), sources.provenance(project)
     others = [*map(sources.package_part, closures), *wheel_parts(wheels)]
+    bases = [open_bundle(path, None) for path in since]
     return build(
-        out / f"{release.name}-{release.version}.bundle.tar",
+        out / _file_name(release, bases, split),
         meta=_meta(release, origin), images=infos, source=images,
         files=project_files(release, project, compose_binary=compose),
         wheels=wheels, tools=toolbox.tools(compose), docs=toolbox.manual(),
         packages={each.target: sources.repository(each, signer, toolbox.cache) for each in closures},
         boms=Boms(toolbox.cache, release.name, release.version, str(origin.get("time", "")), others),
-        signer=signer, keyset=keys, known=earlier(out), level=level, progress=progress, clock=_now,
+        signer=signer, keyset=keys, known=earlier(out), since=bases, split=split,
+        level=level, progress=progress, clock=_now,
     )  # fmt: skip
 
 
@@ -108,6 +115,11 @@ def _keyset(path: Path | None, signer: Signer) -> dict[str, Path]:
     return {"keyset.json": path}
 
 
+def _file_name(release: Release, since: Sequence[Bundle], split: int | None) -> str:
+    origin = "".join(f"-from-{base.version}" for base in since)
+    return f"{release.name}-{release.version}{origin}.{'delta' if since else 'bundle'}.tar{SUFFIX if split else ''}"
+
+
 def _folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -118,7 +130,7 @@ def _folder(path: Path) -> None:
 def earlier(folder: Path) -> list[Bundle]:
     """The bundles of a folder, newest first, whose blobs need not be made again. A damaged one is passed over."""
     found = []
-    for path in sorted(folder.glob("*.bundle.tar"), key=lambda path: path.stat().st_mtime, reverse=True):
+    for path in sorted(bundles_in(folder), key=lambda path: path.stat().st_mtime, reverse=True):
         try:
             found.append(open_bundle(path, None))
         except DeployctlError:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib.resources
 import os
+import re
 import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from deploybundle.errors import InputError
 from deploybundle.pack import Toolbox, make
 from deploybundle.trust import FileSigner, PassphraseWrong, load_private
 from deployctl.commands import show
@@ -18,6 +20,16 @@ from deployctl.commands.keyset import keyset_path
 from deployctl.commands.options import Json, PassphraseFile, cache, config
 
 NAME = "bundle"
+SMALLEST, BLOCK = (64 << 10) - 1, 512
+
+
+class PartSizeInvalid(InputError):
+    """`--split` was given something that is no size.
+
+    Write a number and a unit: 4GiB, 700MB.
+    """
+
+    code = "part-size-invalid"
 
 
 def command(
@@ -30,11 +42,17 @@ def command(
     passphrase_file: PassphraseFile = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Ask Debian's mirror for the targets' packages again.")] = False,
     level: Annotated[int, typer.Option(min=1, max=19, help="zstd's level: 3 is quick, 19 small.")] = 3,
+    best: Annotated[bool, typer.Option("--best", help="As small as can be, for slow links: level 19. Takes minutes.")] = False,
+    since: Annotated[
+        list[Path] | None,
+        typer.Option("--since", help="Only what this bundle lacks: a delta for a site that has it."),
+    ] = None,
+    split: Annotated[str | None, typer.Option("--split", help="In numbered parts, each below this size: 4GiB, 700MB.")] = None,
     as_json: Json = False,
 ) -> None:
     """Read compose.yaml, gather images, files and deployctl itself, and write one signed bundle.
 
-    Example: deployctl bundle; deployctl bundle examples/guestbook --version 1.0.0
+    Example: deployctl bundle; deployctl bundle app --since app/dist/collector-1.0.0.bundle.tar --split 4GiB
     """
     started = time.monotonic()
     signer = _signer(key or config() / "signing.key", passphrase_file)
@@ -42,7 +60,8 @@ def command(
     with show.progress("bundling") as step:
         built = make(
             project, folder, signer, Toolbox(_data("locks"), cache(), fresh, _data("docs")),
-            files=file or (), version=version, name=name, level=level, progress=step, keyset=keyset_path(),
+            files=file or (), version=version, name=name, level=19 if best else level, progress=step, keyset=keyset_path(),
+            since=since or (), split=part_size(split) if split else None,
         )  # fmt: skip
     seconds = time.monotonic() - started
     images = f"{show.size(built.exported)} exported, {show.size(built.reused)} found in earlier bundles"
@@ -54,6 +73,15 @@ def command(
         show.data({**found, "exported": built.exported, "reused": built.reused, "seconds": round(seconds, 3)})
     else:
         show.out(path)
+
+
+def part_size(text: str) -> int:
+    """`4GiB` as bytes of a part: smaller, so that it fits where files must be (FAT32), and whole blocks of a tar."""
+    match = re.fullmatch(r"([1-9][0-9]{0,9}) ?(|k|M|G|T)(i?)B?", text)
+    size = int(match[1]) * (1024 if match[3] else 1000) ** " kMGT".index(match[2] or " ") if match else 0
+    if size <= SMALLEST:
+        raise PartSizeInvalid(f"expected a size such as 4GiB or 700MB, at least 64KiB, got {text!r}", place="--split")
+    return (size - 1) // BLOCK * BLOCK
 
 
 def _signer(key: Path, file: Path | None) -> FileSigner:

@@ -65,7 +65,10 @@ def prepared_of(client: str, bundle: Path | None, inventories: Path, key: Path |
     """Everything that is known before anything changes. Without a bundle the one that was installed last."""
     site = site_of(client, inventories)
     store = Store(site.state)
-    opened = verified(bundle or installed_last(store), key, lambda head: _used(site, store, head))
+    path, used = bundle or installed_last(store), lambda head: _used(site, store, head)
+    opened = verified(path, key, used, store.around())
+    if store.complete(opened):  # a delta's patches are layers now
+        opened = verified(path, key, used, store.around())
     return prepare(site, opened, vault_of(site, password))
 
 

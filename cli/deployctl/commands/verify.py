@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from deploybundle.open import Bundle, Head, open_bundle, peek, verify_blobs
+from deploybundle.open import Around, Bundle, Head, open_bundle, peek, verify_blobs
 from deploybundle.trust import KeyExpired, PublicKey, Trust, UnknownSigner, load_trust, save_trust, trusted_folder
 from deployctl.commands import show
 from deployctl.commands.options import BundleFile, Json
@@ -34,8 +34,10 @@ def command(bundle: BundleFile, key: Key = None, as_json: Json = False) -> None:
     started = time.monotonic()
     opened = verified(bundle, key)
     seconds = time.monotonic() - started
-    rate = opened.size / seconds / 1e6
-    show.say(f"whole: {len(opened.blobs)} blobs, {seconds:.1f} s, {rate:.0f} MB/s")
+    size = sum(at.size for at in opened.blobs.values())
+    show.say(f"whole: {len(opened.blobs)} blobs, {show.size(size)}, {seconds:.1f} s, {size / seconds / 1e6:.0f} MB/s")
+    for each in opened.delta.since if opened.delta else ():
+        show.say(f"a delta of {show.size(opened.size)}: counts on {each.release} (index {each.index})")
     signer = opened.signed_by.fingerprint if opened.signed_by else "-"
     if as_json:
         found = {"name": opened.name, "version": opened.version, "index": opened.index_digest, "signed_by": signer}
@@ -44,22 +46,22 @@ def command(bundle: BundleFile, key: Key = None, as_json: Json = False) -> None:
         show.out(f"{opened.name} {opened.version}, signed by {signer}")
 
 
-def verified(path: Path, key: Path | None = None, admitted: Admitted = never) -> Bundle:
-    """The bundle, its signatures and all its blobs checked."""
-    opened = trusted(path, key, admitted)
+def verified(path: Path, key: Path | None = None, admitted: Admitted = never, around: Around | None = None) -> Bundle:
+    """The bundle, its signatures and all its blobs checked; those of a delta also where they lie in other bundles."""
+    opened = trusted(path, key, admitted, around)
     with show.progress("verifying") as step:
         verify_blobs(opened, step)
     return opened
 
 
-def trusted(path: Path, key: Path | None = None, admitted: Admitted = never) -> Bundle:
+def trusted(path: Path, key: Path | None = None, admitted: Admitted = never, around: Around | None = None) -> Bundle:
     """The bundle, its signatures checked against the trusted keys; those of what was admitted before against its own key.
 
     `key` stands for what this machine trusts, but for revocations.
     """
     trust, now = load_trust(), datetime.now(UTC)
     if key is not None:
-        opened = open_bundle(path, [PublicKey.load(key)])
+        opened = open_bundle(path, [PublicKey.load(key)], around=around)
         trust.judge(_signer(opened), now, admitted=True, place=str(path))
         return opened
     head = peek(path)
@@ -68,7 +70,7 @@ def trusted(path: Path, key: Path | None = None, admitted: Admitted = never) -> 
     except (UnknownSigner, KeyExpired):
         if not admitted(head):
             raise
-    return open_bundle(path, [head.vendor])
+    return open_bundle(path, [head.vendor], around=around)
 
 
 def _judged(trust: Trust, head: Head, path: Path, now: datetime) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from deploybundle.open import Bundle, open_bundle
+from deploybundle.open import Around, Bundle, open_bundle
+from deploybundle.store import Store
 from deploybundle.trust import load_trust
 from deployctl.hosts.events import emit
 from deployctl.site import Host
@@ -37,11 +38,16 @@ def way_to(connection: Any, variables: Mapping[str, Any]) -> tuple[Host, Path]:
     return Host(name, address, "", {variable: connection.get_option(option) for variable, option in asked.items()}), Path(known)
 
 
-def bundle_of_plan(path: Path, index: str) -> Bundle:
+def around_of(variables: Mapping[str, Any]) -> Around:
+    """What a delta counts on: the bundles that this client's store holds, and the layers that it rebuilt."""
+    return Store(Path(variables["inventory_dir"]) / ".site").around()
+
+
+def bundle_of_plan(path: Path, index: str, around: Around | None = None) -> Bundle:
     """The bundle whose index the plan was made from, after its signatures were checked; without a plan, a trusted one."""
     if not index:
-        return open_bundle(path, load_trust().keys)
-    bundle = open_bundle(path, None)
+        return open_bundle(path, load_trust().keys, around=around)
+    bundle = open_bundle(path, None, around=around)
     if bundle.index_digest != index:
         words = f"{path}: the plan was made from index {index}, this bundle has {bundle.index_digest}"
         raise NotSent(words, "bundle-replaced")

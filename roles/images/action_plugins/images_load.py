@@ -14,9 +14,10 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 from deploybundle.errors import DeployctlError
-from deploybundle.open import Bundle, open_bundle
+from deploybundle.open import Around, Bundle, open_bundle
 from deploybundle.trust import load_trust
 from deployctl.hosts.events import emit
+from deployctl.hosts.sending import around_of
 from deployctl.hosts.ssh import ssh_command
 from deployctl.hosts.wire import loaded_ids, wire
 from deployctl.site import Host
@@ -43,7 +44,7 @@ class ActionModule(ActionBase):
         return dict(result)
 
     def _load_all(self, images: list[dict[str, Any]], variables: dict[str, Any]) -> Iterator[int]:
-        bundle = the_bundle(Path(self._task.args["bundle"]), str(self._task.args.get("index") or ""))
+        bundle = the_bundle(Path(self._task.args["bundle"]), str(self._task.args.get("index") or ""), around_of(variables))
         host, known_hosts = self._way(variables)
         for item in images:
             command = ssh_command(host, known_hosts, "sh", "-c", LOAD, LOAD, str(item["tag"]))
@@ -63,11 +64,11 @@ class ActionModule(ActionBase):
         return Host(name, address, "", options), Path(known)
 
 
-def the_bundle(path: Path, index: str) -> Bundle:
+def the_bundle(path: Path, index: str, around: Around | None = None) -> Bundle:
     """The bundle whose index the plan was made from, after its signatures were checked; without a plan, a trusted one."""
     if not index:
-        return open_bundle(path, load_trust().keys)
-    bundle = open_bundle(path, None)
+        return open_bundle(path, load_trust().keys, around=around)
+    bundle = open_bundle(path, None, around=around)
     if bundle.index_digest != index:
         words = f"{path}: the plan was made from index {index}, this bundle has {bundle.index_digest}"
         raise AnsibleActionFail(words, result={"deployctl": {"error": "bundle-replaced"}})

@@ -12,7 +12,7 @@ from ansible.plugins.action import ActionBase
 from deploybundle.errors import DeployctlError
 from deploybundle.open import Descriptor
 from deployctl.hosts.pool import pool, pool_size
-from deployctl.hosts.sending import SSH_FAILED, NotSent, bundle_of_plan, send, way_to
+from deployctl.hosts.sending import SSH_FAILED, NotSent, around_of, bundle_of_plan, send, way_to
 from deployctl.hosts.ssh import ssh_command
 
 # Anew each time: a run that was killed may have left half of it. apt's own user must be able to read it.
@@ -39,7 +39,7 @@ class ActionModule(ActionBase):
 
     def _send(self, variables: dict[str, Any]) -> int:
         wanted = self._task.args
-        bundle = bundle_of_plan(Path(wanted["bundle"]), str(wanted.get("index") or ""))
+        bundle = bundle_of_plan(Path(wanted["bundle"]), str(wanted.get("index") or ""), around_of(variables))
         files = self._files(bundle.kinds.get(f"packages-{wanted['target']}", {}), wanted["files"])
         host, known_hosts = way_to(self._connection, variables)
         command = ssh_command(host, known_hosts, "sh", "-c", RECEIVE, RECEIVE, str(wanted["folder"]))
