@@ -137,3 +137,27 @@ def test_a_log_without_a_terminal_is_taken_out_of_its_frames() -> None:
 def test_the_agent_needs_nothing_newer_than_python_3_9() -> None:
     source = Path(agent.__file__).read_text()
     ast.parse(source, feature_version=(3, 9))
+
+
+def test_what_dpkg_has_installed_is_read_from_its_own_file(tmp_path: Path) -> None:
+    status = tmp_path / "var/lib/dpkg/status"
+    status.parent.mkdir(parents=True)
+    status.write_text(
+        "Package: docker-ce\nStatus: install ok installed\nVersion: 5:29.0-1\nDescription: x\n Package: not this\n\n"
+        "Package: gone\nStatus: deinstall ok config-files\nVersion: 1\n"
+    )
+    assert agent.packages({"root": str(tmp_path)}) == {"docker-ce": "5:29.0-1"}
+    assert agent.packages({"root": str(tmp_path / "nowhere")}) == {}
+
+
+@pytest.mark.parametrize(
+    ("found", "lacking"),
+    [
+        ({"docker": {"version": "26"}, "compose": "2.26", "tools": {"nftables": True}}, False),
+        ({"docker": {"version": ""}, "compose": "2.26", "tools": {"nftables": True}}, True),
+        ({"docker": {"version": "26"}, "compose": "", "tools": {"nftables": True}}, True),
+        ({"docker": {"version": "26"}, "compose": "2.26", "tools": {"nftables": False}}, True),
+    ],
+)
+def test_packages_are_only_asked_where_something_is_lacking(found: dict[str, Any], lacking: bool) -> None:
+    assert agent.lacking(found) is lacking
