@@ -2,13 +2,13 @@
 
 import argparse
 import importlib
-import json
 import sys
 from typing import Any
 
 from collector import healthcheck
 
 EPILOG = "Example: collector db upgrade"
+SCOPES = ["jobs:read", "jobs:write", "results:read"]
 
 
 def parser() -> argparse.ArgumentParser:
@@ -18,9 +18,25 @@ def parser() -> argparse.ArgumentParser:
     verbs.add_parser("worker", help="run jobs")
     db = verbs.add_parser("db", help="the schema")
     db.add_argument("action", choices=["upgrade", "current"], help="bring it up to date, or say which revision it has")
+    add_keys(verbs.add_parser("keys", help="API keys: make, rotate, revoke, list"))
+    verbs.add_parser("openapi", help="print the description of the API")
     check = verbs.add_parser("healthcheck", help="exit 0 when well, 1 with the reason when not")
     check.add_argument("what", nargs="?", choices=["api", "live", "worker"], default="api")
     return top
+
+
+def add_keys(keys: argparse.ArgumentParser) -> None:
+    actions = keys.add_subparsers(dest="action", required=True)
+    make = actions.add_parser("make", help="print a new key; it is shown this once")
+    rotate = actions.add_parser("rotate", help="print a new key of the same name and scopes; the old one ends a while later")
+    revoke = actions.add_parser("revoke", help="end every key of the name, now")
+    actions.add_parser("list", help="names, scopes and times of all keys, as JSON")
+    for action in (make, rotate, revoke):
+        action.add_argument("name", help="who uses it: shown in the audit log")
+    make.add_argument("--scope", action="append", choices=SCOPES, help="may be given more than once; else all")
+    rotate.add_argument("--keep-hours", type=float, default=24.0, help="how long the old key holds (24)")
+    for action in (make, rotate):
+        action.add_argument("--days", type=float, help="then it ends by itself; else never")
 
 
 def main() -> None:
@@ -35,4 +51,4 @@ def main() -> None:
         sys.stderr.write("".join(f"collector: {line}\n" for line in start.explain(error)))
         sys.exit(1)
     if outcome is not None:
-        sys.stdout.write(json.dumps(outcome) + "\n")
+        sys.stdout.write(outcome + "\n")

@@ -4,13 +4,15 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-from redis.asyncio import Redis
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from collector import migrate
+from collector import migrate, upkeep
+from collector.broker import Broker, client
 from collector.schemas import PartHealth
 
+PROBE = "collector:probe"
+SILENT_SECONDS = 30
 Check = Callable[[], Awaitable[None]]
 
 
@@ -57,25 +59,37 @@ def describe(task: "asyncio.Future[None]") -> str | None:
     return str(error) if isinstance(error, Ill) else ": ".join([type(error).__name__, *str(error).splitlines()[:1]])
 
 
-def database_check(engine: AsyncEngine) -> Check:
+def database_check(reader: AsyncEngine) -> Check:
     async def check() -> None:
-        async with engine.connect() as connection:
+        async with reader.connect() as connection:
             await connection.execute(text("SELECT 1"))
 
     return check
 
 
-def schema_check(engine: AsyncEngine) -> Check:
+def schema_check(reader: AsyncEngine) -> Check:
     async def check() -> None:
-        if not await migrate.schema_is_usable(engine):
+        if not await migrate.schema_is_usable(reader):
             raise Ill("the schema is not up to date; run: collector db upgrade")
 
     return check
 
 
-def redis_check(redis: Redis) -> Check:
+def redis_check(broker: Broker) -> Check:
     async def check() -> None:
-        await redis.ping()
+        await client(broker).ping()
+
+    return check
+
+
+def queue_check(broker: Broker, reader: AsyncEngine, ill_seconds: float) -> Check:
+    """Redis takes entries, and jobs do not wait for workers that are not there."""
+
+    async def check() -> None:
+        await client(broker).set(PROBE, "1", ex=60)
+        queue = await upkeep.survey(reader)
+        if queue.oldest_seconds > ill_seconds and min(queue.workers.values(), default=ill_seconds) >= SILENT_SECONDS:
+            raise Ill(f"{queue.waiting} jobs wait, the oldest for {queue.oldest_seconds:.0f} s, and no worker lives")
 
     return check
 

@@ -1,108 +1,149 @@
-"""What happens to a job in PostgreSQL. Redis only says that there is work; the truth is here.
+"""What callers do with jobs: ask for, look at, list, cancel, retry. PostgreSQL has the truth; Redis only says: there is work.
 
-A worker holds a job by a lease that it renews; whoever finishes must still hold it, so a job is never finished twice.
+Each change and its line in the audit log are one transaction.
 """
 
 import uuid
-from collections.abc import AsyncIterable
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, Update, and_, delete, func, insert, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
+from sqlalchemy import Row, Select, case, func, insert, select, tuple_, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from collector.models import Job, Row, State
+from collector.models import Audit, Job, State
 
-Rows = list[dict[str, Any]]
-
-
-class LeaseLost(Exception):
-    """Another worker took the job over in the meantime; its result counts."""
-
-
-async def create(engine: AsyncEngine, source_type: str, config: dict[str, Any]) -> Job:
-    async with AsyncSession(engine, expire_on_commit=False) as session:
-        job = Job(source_type=source_type, config=config, state=State.QUEUED)
-        session.add(job)
-        await session.commit()
-        return job
+JOBS = Job.__table__.c
+RETRYABLE = (State.FAILED, State.DEAD, State.CANCELLED)
 
 
-async def get(engine: AsyncEngine, job_id: uuid.UUID) -> Job | None:
-    async with AsyncSession(engine) as session:
-        return await session.get(Job, job_id)
+@dataclass(frozen=True)
+class Caller:
+    """Who asks: the API key's name (`anonymous` without authentication), and the request."""
+
+    name: str
+    request_id: str | None = None
 
 
-async def rows(engine: AsyncEngine, job_id: uuid.UUID, after: int, limit: int) -> Rows:
-    async with engine.connect() as connection:
-        found = await connection.execute(page(job_id, after, limit))
-        return [data for (data,) in found]
+@dataclass(frozen=True)
+class Order:
+    """A job that somebody asks for."""
+
+    source_type: str
+    config: dict[str, Any]
+    max_attempts: int
+    idempotency_key: str | None = None
 
 
-def page(job_id: uuid.UUID, after: int, limit: int) -> Select[Any]:
-    return select(Row.data).where(Row.job_id == job_id, Row.number > after).order_by(Row.number).limit(limit)
+class KeyReused(Exception):
+    """The idempotency key came before with another request."""
 
 
-def lease(seconds: int) -> Any:
-    return func.now() + timedelta(seconds=seconds)
+async def create(engine: AsyncEngine, order: Order, caller: Caller) -> tuple[Row[Any], bool]:
+    """The job, and whether it is new: an idempotency key that this caller has used gives that job. Raises KeyReused.
 
-
-def free() -> Any:
-    return or_(Job.state == State.QUEUED, and_(Job.state == State.RUNNING, Job.lease_until < func.now()))
-
-
-async def claim(engine: AsyncEngine, job_id: uuid.UUID, worker: str, lease_seconds: int) -> Job | None:
-    """The job, now held by `worker`; None when it is finished or another worker holds it."""
-    change = update(Job).where(Job.id == job_id, free()).returning(Job)
-    values = change.values(state=State.RUNNING, worker=worker, lease_until=lease(lease_seconds), started_at=func.now())
-    async with AsyncSession(engine, expire_on_commit=False) as session:
-        job = await session.scalar(values)
-        await session.commit()
-        return job
-
-
-def held(job: Job, worker: str) -> Update:
-    return update(Job).where(Job.id == job.id, Job.state == State.RUNNING, Job.worker == worker)
-
-
-async def renew(engine: AsyncEngine, job: Job, worker: str, lease_seconds: int) -> None:
+    `published_at` is set already, since the caller puts it into Redis next; where that fails, upkeep finds it."""
+    values = {
+        "id": uuid.uuid4(), "source_type": order.source_type, "config": order.config, "state": State.QUEUED.value,
+        "max_attempts": order.max_attempts, "requested_by": caller.name, "request_id": caller.request_id,
+        "idempotency_key": order.idempotency_key, "published_at": func.now(),
+    }  # fmt: skip
     async with engine.begin() as connection:
-        await change_held(connection, held(job, worker).values(lease_until=lease(lease_seconds)))
+        made = (await connection.execute(upsert(Job).values(values).on_conflict_do_nothing().returning(*JOBS))).one_or_none()
+        if made is not None:
+            await note(connection, caller, "trigger", made.id)
+            return made, True
+        found = (await connection.execute(same_key(order, caller))).one()
+    if (found.source_type, found.config) != (order.source_type, order.config):
+        raise KeyReused
+    return found, False
 
 
-async def give_back(engine: AsyncEngine, job: Job, worker: str) -> None:
-    """Queue it again: this worker stops."""
+def same_key(order: Order, caller: Caller) -> Select[Any]:
+    return select(*JOBS).where(JOBS.requested_by == caller.name, JOBS.idempotency_key == order.idempotency_key)
+
+
+async def note(connection: AsyncConnection, caller: Caller, action: str, subject: object) -> None:
+    values = {"actor": caller.name, "action": action, "subject": str(subject), "request_id": caller.request_id}
+    await connection.execute(insert(Audit), values)
+
+
+async def read(reader: AsyncEngine, statement: Select[Any]) -> list[Row[Any]]:
+    """Reads are asked once more when a pooled connection turns out to be dead, as after a restart of PostgreSQL."""
+    try:
+        return await read_once(reader, statement)
+    except DBAPIError as error:
+        if not error.connection_invalidated:
+            raise
+    return await read_once(reader, statement)
+
+
+async def read_once(reader: AsyncEngine, statement: Select[Any]) -> list[Row[Any]]:
+    async with reader.connect() as connection:
+        return list(await connection.execute(statement))
+
+
+async def get(reader: AsyncEngine, job_id: uuid.UUID) -> Row[Any] | None:
+    found = await read(reader, select(*JOBS).where(JOBS.id == job_id))
+    return found[0] if found else None
+
+
+@dataclass(frozen=True)
+class Filter:
+    state: State | None = None
+    source_type: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+    beyond: tuple[datetime, uuid.UUID] | None = None
+    """The last job of the page before."""
+
+
+async def page(reader: AsyncEngine, wanted: Filter, limit: int) -> list[Row[Any]]:
+    """Newest first."""
+    newest = JOBS.created_at.desc(), JOBS.id.desc()
+    return await read(reader, select(*JOBS).where(*conditions(wanted)).order_by(*newest).limit(limit))
+
+
+def conditions(wanted: Filter) -> list[Any]:
+    made = [
+        wanted.state and JOBS.state == wanted.state.value,
+        wanted.source_type and JOBS.source_type == wanted.source_type,
+        wanted.created_after and JOBS.created_at >= wanted.created_after,
+        wanted.created_before and JOBS.created_at < wanted.created_before,
+        wanted.beyond and tuple_(JOBS.created_at, JOBS.id) < tuple_(*wanted.beyond),
+    ]
+    return [condition for condition in made if condition is not None]
+
+
+async def cancel(engine: AsyncEngine, job_id: uuid.UUID, caller: Caller) -> Row[Any] | None:
+    """A waiting job is cancelled at once, a running one when its worker hears of it. None: it has ended, or there is none."""
+    waiting = JOBS.state == State.QUEUED
+    change = update(Job).where(JOBS.id == job_id, JOBS.state.in_([State.QUEUED, State.RUNNING]))
+    values = change.values(
+        cancel_requested=True,
+        state=case((waiting, State.CANCELLED.value), else_=JOBS.state),
+        finished_at=case((waiting, func.now()), else_=JOBS.finished_at),
+    )
+    return await changed(engine, values, caller, "cancel")
+
+
+async def retry(engine: AsyncEngine, job_id: uuid.UUID, attempts: int, caller: Caller) -> Row[Any] | None:
+    """Queue an ended job without a result, with so many attempts more; the old ones stay counted, since they fence. None: it
+    has another state, or there is none."""
+    change = update(Job).where(JOBS.id == job_id, JOBS.state.in_(RETRYABLE))
+    values = change.values(
+        state=State.QUEUED, error=None, finished_at=None, cancel_requested=False, progress=None, expires_at=None,
+        due_at=func.now(), published_at=func.now(), max_attempts=JOBS.attempt + attempts,
+    )  # fmt: skip
+    return await changed(engine, values, caller, "retry")
+
+
+async def changed(engine: AsyncEngine, change: Any, caller: Caller, action: str) -> Row[Any] | None:
     async with engine.begin() as connection:
-        await connection.execute(held(job, worker).values(state=State.QUEUED, worker=None, lease_until=None))
-
-
-async def succeed(engine: AsyncEngine, job: Job, worker: str, batches: AsyncIterable[Rows]) -> int:
-    """Write the rows and the success in one transaction. Raises LeaseLost."""
-    count = 0
-    async with engine.begin() as connection:
-        await connection.execute(delete(Row).where(Row.job_id == job.id))
-        async for batch in batches:
-            numbered = [{"job_id": job.id, "number": count + n, "data": data} for n, data in enumerate(batch, 1)]
-            await connection.execute(insert(Row), numbered)
-            count += len(batch)
-        done = held(job, worker).values(state=State.SUCCEEDED, row_count=count, error=None, finished_at=func.now())
-        await change_held(connection, done)
-    return count
-
-
-async def fail(engine: AsyncEngine, job: Job, worker: str, error: str) -> None:
-    async with engine.begin() as connection:
-        await change_held(connection, held(job, worker).values(state=State.FAILED, error=error, finished_at=func.now()))
-
-
-async def change_held(connection: AsyncConnection, change: Update) -> None:
-    if (await connection.execute(change)).rowcount != 1:
-        raise LeaseLost
-
-
-async def forgotten(engine: AsyncEngine, age_seconds: int, limit: int = 1000) -> list[uuid.UUID]:
-    """Jobs that should be in the queue: waiting for longer than an enqueue takes, or left by a dead worker."""
-    old = Job.created_at < func.now() - timedelta(seconds=age_seconds)
-    async with engine.connect() as connection:
-        found = await connection.execute(select(Job.id).where(free(), old).order_by(Job.created_at).limit(limit))
-        return list(found.scalars())
+        job = (await connection.execute(change.returning(*JOBS))).one_or_none()
+        if job is not None:
+            await note(connection, caller, action, job.id)
+        found: Row[Any] | None = job
+        return found

@@ -5,16 +5,25 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, ForeignKey, Index, MetaData, Text, Uuid, func
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import BigInteger, Boolean, DateTime, ForeignKey, Index, Integer, LargeBinary, MetaData, Text, Uuid, func, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+Moment = DateTime(timezone=True)
 
 
 class State(StrEnum):
+    """`failed`: trying again would not help; `dead`: it was tried as often as permitted. Both can be retried by hand."""
+
     QUEUED = "queued"
     RUNNING = "running"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
+    DEAD = "dead"
+    CANCELLED = "cancelled"
+
+
+ENDS = (State.SUCCEEDED, State.FAILED, State.DEAD, State.CANCELLED)
 
 
 class Base(DeclarativeBase):
@@ -22,8 +31,24 @@ class Base(DeclarativeBase):
 
 
 class Job(Base):
+    """`attempt` counts the claims and fences them: only who holds the newest may end the job. `published_at`: when it was last
+    put into Redis; `due_at`: not before. `expires_at`: when its rows are removed; `expired_at`: they have been."""
+
     __tablename__ = "jobs"
-    __table_args__ = (Index("jobs_waiting", "created_at", postgresql_where="state IN ('queued', 'running')"),)
+    __table_args__ = (
+        Index("jobs_waiting", "created_at", postgresql_where="state IN ('queued', 'running')"),
+        Index("jobs_due", "due_at", postgresql_where="state = 'queued'"),
+        Index("jobs_leases", "lease_until", postgresql_where="state = 'running'"),
+        Index("jobs_newest", text("created_at DESC"), text("id DESC")),
+        Index("jobs_expiring", "expires_at", postgresql_where="expired_at IS NULL"),
+        Index(
+            "jobs_idempotency",
+            "requested_by",
+            "idempotency_key",
+            unique=True,
+            postgresql_where="idempotency_key IS NOT NULL",
+        ),
+    )
 
     id: Mapped[uuid.UUID] = mapped_column(Uuid, primary_key=True, default=uuid.uuid4)
     source_type: Mapped[str] = mapped_column(Text)
@@ -32,17 +57,70 @@ class Job(Base):
     error: Mapped[str | None] = mapped_column(Text)
     row_count: Mapped[int | None] = mapped_column(BigInteger)
     worker: Mapped[str | None] = mapped_column(Text)
-    lease_until: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
-    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
-    started_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
-    finished_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    lease_until: Mapped[datetime | None] = mapped_column(Moment)
+    created_at: Mapped[datetime] = mapped_column(Moment, server_default=func.now())
+    started_at: Mapped[datetime | None] = mapped_column(Moment)
+    finished_at: Mapped[datetime | None] = mapped_column(Moment)
+    attempt: Mapped[int] = mapped_column(Integer, server_default="0")
+    max_attempts: Mapped[int] = mapped_column(Integer, server_default="5")
+    due_at: Mapped[datetime] = mapped_column(Moment, server_default=func.now())
+    published_at: Mapped[datetime | None] = mapped_column(Moment)
+    cancel_requested: Mapped[bool] = mapped_column(Boolean, server_default="false")
+    progress: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    requested_by: Mapped[str | None] = mapped_column(Text)
+    request_id: Mapped[str | None] = mapped_column(Text)
+    idempotency_key: Mapped[str | None] = mapped_column(Text)
+    expires_at: Mapped[datetime | None] = mapped_column(Moment)
+    expired_at: Mapped[datetime | None] = mapped_column(Moment)
 
 
-class Row(Base):
-    """One collected row; `number` counts from 1 in the order of the source."""
+class Chunk(Base):
+    """Up to 1,000 collected rows, one JSON object a line, as the source gave them; `first` numbers the first one, from 1."""
 
-    __tablename__ = "job_rows"
+    __tablename__ = "job_chunks"
 
     job_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
-    number: Mapped[int] = mapped_column(BigInteger, primary_key=True)
-    data: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    attempt: Mapped[int] = mapped_column(Integer, primary_key=True)
+    first: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    count: Mapped[int] = mapped_column(Integer)
+    body: Mapped[str] = mapped_column(Text)
+
+
+class Key(Base):
+    """An API key: its SHA-256 only. Several keys of one name are one caller while it rotates."""
+
+    __tablename__ = "api_keys"
+    __table_args__ = (Index("api_keys_name", "name"),)
+
+    digest: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    name: Mapped[str] = mapped_column(Text)
+    scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    created_at: Mapped[datetime] = mapped_column(Moment, server_default=func.now())
+    expires_at: Mapped[datetime | None] = mapped_column(Moment)
+    revoked_at: Mapped[datetime | None] = mapped_column(Moment)
+
+
+class Audit(Base):
+    """Who changed what: written in the transaction of the change."""
+
+    __tablename__ = "audit_log"
+    __table_args__ = (Index("audit_log_at", "at"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    at: Mapped[datetime] = mapped_column(Moment, server_default=func.now())
+    actor: Mapped[str] = mapped_column(Text)
+    action: Mapped[str] = mapped_column(Text)
+    subject: Mapped[str] = mapped_column(Text)
+    request_id: Mapped[str | None] = mapped_column(Text)
+
+
+class WorkerBeat(Base):
+    """A worker's last sign of life; removed when it stops."""
+
+    __tablename__ = "workers"
+
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    version: Mapped[str] = mapped_column(Text)
+    started_at: Mapped[datetime] = mapped_column(Moment, server_default=func.now())
+    beat_at: Mapped[datetime] = mapped_column(Moment, server_default=func.now())
+    running: Mapped[int] = mapped_column(Integer)

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 from collector import logs
 
+MEDIA_TYPE = "application/problem+json"
 log = logs.get("collector.problems")
 UNREACHABLE = (DBAPIError, PoolTimeout, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
@@ -20,33 +21,34 @@ UNREACHABLE = (DBAPIError, PoolTimeout, asyncpg.PostgresError, asyncpg.Interface
 class Problem(Exception):
     """`kind` ends the problem's type, a URN: stable, for programs; `detail` is for people."""
 
-    def __init__(self, status: HTTPStatus, kind: str, detail: str, **more: Any) -> None:
+    def __init__(self, status: HTTPStatus, kind: str, detail: str, headers: dict[str, str] | None = None, **more: Any) -> None:
         super().__init__(detail)
-        self.status, self.kind, self.detail, self.more = status, kind, detail, more
+        self.status, self.kind, self.detail, self.headers, self.more = status, kind, detail, headers, more
 
 
-def response(request: Request, problem: Problem, headers: dict[str, str] | None = None) -> JSONResponse:
+def response(path: str, problem: Problem) -> JSONResponse:
     body = {
         "type": f"urn:collector:problem:{problem.kind}",
         "title": problem.status.phrase,
         "status": problem.status.value,
         "detail": problem.detail,
-        "instance": request.url.path,
+        "instance": path,
         **problem.more,
     }
-    return JSONResponse(body, problem.status, headers, media_type="application/problem+json")
+    return JSONResponse(body, problem.status, problem.headers, media_type=MEDIA_TYPE)
 
 
 async def on_problem(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, Problem)
-    return response(request, error)
+    return response(request.url.path, error)
 
 
 async def on_invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     errors = [{"at": ".".join(map(str, each["loc"])), "message": each["msg"]} for each in error.errors()]
     detail = "; ".join(f"{each['at']}: {each['message']}" for each in errors)
-    return response(request, Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", detail, errors=errors))
+    problem = Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", detail, errors=errors)
+    return response(request.url.path, problem)
 
 
 async def on_http(request: Request, error: Exception) -> JSONResponse:
@@ -54,19 +56,19 @@ async def on_http(request: Request, error: Exception) -> JSONResponse:
     status = HTTPStatus(error.status_code)
     kind = status.name.lower().replace("_", "-")
     headers = dict(error.headers) if error.headers else None
-    return response(request, Problem(status, kind, str(error.detail)), headers)
+    return response(request.url.path, Problem(status, kind, str(error.detail), headers))
 
 
 async def on_unreachable(request: Request, error: Exception) -> JSONResponse:
     log.error("the database does not serve", error=f"{type(error).__name__}: {error}")
     detail = "The database does not answer or is not ready; try again."
-    problem = Problem(HTTPStatus.SERVICE_UNAVAILABLE, "database-unavailable", detail)
-    return response(request, problem, {"Retry-After": "5"})
+    problem = Problem(HTTPStatus.SERVICE_UNAVAILABLE, "database-unavailable", detail, {"Retry-After": "5"})
+    return response(request.url.path, problem)
 
 
 async def on_bug(request: Request, error: Exception) -> JSONResponse:
     problem = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "unexpected", "An unexpected error; the log has it.")
-    return response(request, problem)
+    return response(request.url.path, problem)
 
 
 def install(app: FastAPI) -> None:

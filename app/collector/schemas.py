@@ -2,29 +2,20 @@
 
 import uuid
 from datetime import datetime
-from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import Row
 
-from collector.models import Job, State
+from collector.models import State
+from collector.sources.catalogue import FileConfig
 
-
-def plain_path(value: str) -> str:
-    """An absolute path without `.`, `..` or doubled slashes. Which folders are permitted is checked later."""
-    path = PurePosixPath(value)
-    if not path.is_absolute() or ".." in path.parts or str(path) != value or "\0" in value:
-        raise ValueError("must be an absolute path without '.', '..' or doubled slashes")
-    return value
+BASE = "/api/v1/jobs"
+EXAMPLE_ID = "3f6c1a52-8a53-4f0e-9a43-5b0f2f3f7c11"
 
 
 class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
-
-
-class FileConfig(Strict):
-    path: Annotated[str, Field(max_length=4096, examples=["/data/samples/readings.csv"]), AfterValidator(plain_path)]
-    format: Literal["auto", "csv", "json", "jsonl"] = "auto"
 
 
 class FileJob(Strict):
@@ -32,66 +23,110 @@ class FileJob(Strict):
     config: FileConfig
 
 
-class ApiJob(Strict):
-    source_type: Literal["api"]
-    config: dict[str, Any]
+JobRequest = FileJob
+SourceType = Literal["file"]
+EXAMPLES: dict[str, Any] = {
+    "file": {
+        "summary": "A file below a permitted folder",
+        "value": {"source_type": "file", "config": {"path": "/data/samples/readings.csv"}},
+    },
+}
 
 
-class DatabaseJob(Strict):
-    source_type: Literal["database"]
-    config: dict[str, Any]
-
-
-JobRequest = Annotated[FileJob | ApiJob | DatabaseJob, Field(discriminator="source_type")]
+class Progress(BaseModel):
+    rows: int = Field(description="rows so far", examples=[12000])
+    done: float = Field(description="what the source has worked through, in its own measure: bytes, pages, rows")
+    total: float | None = Field(description="the whole in the same measure, where it is known")
 
 
 class JobStatus(BaseModel):
-    job_id: uuid.UUID
-    source_type: str
+    job_id: uuid.UUID = Field(examples=[EXAMPLE_ID])
+    source_type: str = Field(examples=["file"])
     status: State
-    error: str | None
-    rows: int | None
+    attempt: int = Field(description="attempts begun")
+    max_attempts: int
+    progress: Progress | None = Field(description="of the running attempt")
+    error: str | None = Field(description="why the last attempt ended without a result")
+    rows: int | None = Field(description="of the result")
+    requested_by: str | None = Field(description="the API key's name", examples=["crm"])
+    cancel_requested: bool
     created_at: datetime
-    started_at: datetime | None
+    due_at: datetime = Field(description="a waiting job does not start before")
+    started_at: datetime | None = Field(description="start of the last attempt")
     finished_at: datetime | None
+    expires_at: datetime | None = Field(description="when the rows are removed")
+    result_url: str = Field(examples=[f"{BASE}/result/{EXAMPLE_ID}"])
 
     @classmethod
-    def of(cls, job: Job) -> "JobStatus":
+    def of(cls, job: Row[Any]) -> "JobStatus":
         return cls(
             job_id=job.id,
             source_type=job.source_type,
             status=State(job.state),
+            attempt=job.attempt,
+            max_attempts=job.max_attempts,
+            progress=job.progress if job.state == State.RUNNING else None,
             error=job.error,
             rows=job.row_count,
+            requested_by=job.requested_by,
+            cancel_requested=job.cancel_requested,
             created_at=job.created_at,
+            due_at=job.due_at,
             started_at=job.started_at,
             finished_at=job.finished_at,
+            expires_at=job.expires_at,
+            result_url=f"{BASE}/result/{job.id}",
         )
 
 
 class JobAccepted(BaseModel):
-    job_id: uuid.UUID
+    job_id: uuid.UUID = Field(examples=[EXAMPLE_ID])
     status: State
-    status_url: str
-    result_url: str
+    status_url: str = Field(examples=[f"{BASE}/status/{EXAMPLE_ID}"])
+    result_url: str = Field(examples=[f"{BASE}/result/{EXAMPLE_ID}"])
+
+
+class JobPage(BaseModel):
+    """Newest first; `next_cursor` asks for the next page and is null on the last."""
+
+    jobs: list[JobStatus]
+    next_cursor: str | None
 
 
 class JobResult(BaseModel):
     """A page of rows; `next_after` asks for the next one and is null on the last."""
 
-    job_id: uuid.UUID
+    job_id: uuid.UUID = Field(examples=[EXAMPLE_ID])
     total: int
-    rows: list[dict[str, Any]]
+    rows: list[dict[str, Any]] = Field(examples=[[{"station": "north", "value": "7.4"}]])
     next_after: int | None
 
 
 class PartHealth(BaseModel):
     status: Literal["ok", "ill"]
-    ms: float
+    ms: float = Field(description="how long the answer took")
     error: str | None = None
 
 
 class Health(BaseModel):
     status: Literal["ok", "ill"]
-    version: str
+    version: str = Field(examples=["1.0.0"])
     parts: dict[str, PartHealth]
+
+
+class FieldError(BaseModel):
+    at: str = Field(examples=["body.file.config.path"])
+    message: str
+
+
+class ProblemDetails(BaseModel):
+    """RFC 9457. `type` is stable, for programs; `detail` is for people."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(examples=["urn:collector:problem:job-not-found"])
+    title: str = Field(examples=["Not Found"])
+    status: int = Field(examples=[404])
+    detail: str
+    instance: str
+    errors: Annotated[list[FieldError] | None, Field(description="one for each wrong field")] = None

@@ -4,6 +4,7 @@ A wrong or unknown setting stops the start and is named. Secrets come from files
 """
 
 import difflib
+import hashlib
 import os
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +17,7 @@ from sqlalchemy import URL
 from collector.sources.settings import SourceSettings
 
 PREFIX = "COLLECTOR_"
+SHORTEST_KEY = 32
 DEFAULT_FILE = "/etc/collector/collector.toml"
 VERSION_FILE = Path("/app/VERSION")
 
@@ -45,14 +47,33 @@ class Settings(SourceSettings, BaseSettings):
     database_password_file: Path = Path("/run/secrets/postgres_password")
     database_wait_seconds: int = Field(60, ge=0, le=3600, description="how long an upgrade waits for the database")
     lock_timeout_ms: int = Field(5000, ge=1, description="how long an upgrade waits for a lock before it gives up")
+    database_pool_size: int = Field(8, ge=1, le=100, description="connections of each process")
     migrate_on_start: bool = Field(False, description="the API brings the schema up to date; for a laptop")
 
     redis_host: str = "redis"
     redis_port: int = Field(6379, ge=1, le=65535)
     redis_password_file: Path = Path("/run/secrets/redis_password")
 
+    authentication: Literal["api-keys", "off"] = Field("api-keys", description="off: everybody may do everything")
+    admin_api_key_file: Path | None = Field(None, description="a key with every scope, named `admin`; 32 characters or more")
+    key_cache_seconds: float = Field(5.0, ge=0, le=300, description="a revoked key is refused after this time at the latest")
+    rate_limit_per_second: float = Field(500.0, ge=0, description="of each key, in each API process; 0: no limit")
+    rate_limit_burst: int = Field(1000, ge=1, description="requests that a key may send at once")
+    max_body_bytes: int = Field(2**20, ge=1024, description="a larger request is refused with 413")
+    request_seconds: float = Field(15.0, gt=0, le=300, description="an answer that has not begun by then is a 503")
+    linger_seconds: float = Field(2.0, ge=0, le=60, description="after SIGTERM: still accepting, telling callers to close")
+
     dependency_timeout_seconds: float = Field(2.0, gt=0, le=60, description="how long /health waits for each part")
+    queue_ill_seconds: float = Field(300.0, gt=0, description="/health: jobs that wait longer, while no worker lives, are ill")
+    worker_concurrency: int = Field(4, ge=1, le=64, description="jobs that one worker process runs at once")
+    worker_metrics_port: int = Field(9100, ge=0, le=65535, description="the worker's /metrics; 0: none")
     lease_seconds: int = Field(60, ge=1, le=3600, description="a job whose worker is silent this long is taken over")
+    job_seconds: float = Field(3600.0, gt=0, description="an attempt that takes longer has failed and is tried again")
+    max_attempts: int = Field(5, ge=1, le=100, description="then a job is dead until somebody retries it")
+    retry_seconds: float = Field(5.0, gt=0, description="pause before the second attempt; doubled for each further one")
+    retry_cap_seconds: float = Field(300.0, gt=0, description="the longest pause")
+    result_days: float = Field(30.0, gt=0, description="then a job's rows are removed, and its result is 410")
+    job_days: float = Field(365.0, gt=0, description="then an ended job itself is removed")
     heartbeat_file: Path = Path("/tmp/collector-worker.alive")
 
     @classmethod
@@ -74,6 +95,17 @@ class Settings(SourceSettings, BaseSettings):
         return URL.create("postgresql+asyncpg", self.database_user, password, host, port, self.database_name)
 
     @cached_property
+    def admin_key_digest(self) -> bytes | None:
+        """The SHA-256 of the key in `admin_api_key_file`; None without one."""
+        if self.admin_api_key_file is None:
+            return None
+        value = read_secret("admin_api_key_file", self.admin_api_key_file).get_secret_value()
+        if len(value) < SHORTEST_KEY:
+            name = f"{PREFIX}ADMIN_API_KEY_FILE"
+            raise SettingsError(f"setting admin_api_key_file ({name}): the key is shorter than {SHORTEST_KEY} characters")
+        return hashlib.sha256(value.encode()).digest()
+
+    @cached_property
     def redis_password(self) -> SecretStr:
         return read_secret("redis_password_file", self.redis_password_file)
 
@@ -89,7 +121,7 @@ def load() -> Settings:
         raise SettingsError(f"setting {PREFIX}CONFIG: cannot read the configuration file: {error}") from None
     if problems:
         raise SettingsError("\n".join(problems))
-    _ = settings.database_url, settings.redis_password
+    _ = settings.database_url, settings.redis_password, settings.admin_key_digest
     return settings
 
 

@@ -1,6 +1,6 @@
-"""The worker: takes one job at a time from the queue, collects, writes the result.
+"""The worker: takes jobs from the queue, some at once, collects, writes each one's end. Also does the upkeep.
 
-After SIGTERM it finishes the running job within the drain time or gives it back.
+After SIGTERM it takes no more, finishes what runs within the drain time, and gives the rest back.
 """
 
 import asyncio
@@ -8,154 +8,137 @@ import contextlib
 import os
 import signal
 import socket
-import time
-from collections.abc import AsyncIterator, Awaitable
-from dataclasses import dataclass
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 
 import asyncpg
-from redis.asyncio import Redis
+from prometheus_client import start_http_server
 from redis.exceptions import RedisError
-from sqlalchemy.exc import DataError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
+from taskiq.receiver import Receiver
 
-from collector import database, jobs, logs, migrate, queue
-from collector.models import Job
-from collector.queue import Ticket
+from collector import broker as queue
+from collector import database, leases, logs, metrics, migrate, upkeep
+from collector.attempt import Attempt
 from collector.settings import Settings
-from collector.sources import files
 
 log = logs.get("collector.worker")
 TROUBLE = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, RedisError, OSError, TimeoutError)
-BLOCK_MS = 1000
-SWEEP_SECONDS = 5
-BEAT_SECONDS = 15
+UPKEEP_SECONDS = 1.0
+BEAT_SECONDS = 5.0
+EXPIRY_SECONDS = 60.0
 
 
 @dataclass
 class Worker:
     settings: Settings
     engine: AsyncEngine
-    redis: Redis
+    broker: queue.Broker
     name: str
     stopping: asyncio.Event
-    swept: float = 0.0
+    running: dict[uuid.UUID, Attempt] = field(default_factory=dict)
 
     async def run(self) -> None:
         """Until `stopping` is set. Trouble with PostgreSQL or Redis is waited out."""
-        prepared = False
-        while not self.stopping.is_set():
-            self.settings.heartbeat_file.touch()
-            try:
-                prepared = prepared or await self.prepare()
-                if prepared:
-                    await self.step()
-            except TROUBLE as error:
-                log.warning("waiting for PostgreSQL and Redis", error=f"{type(error).__name__}: {error}")
-                prepared = False
-                await self.pause(1)
+        self.broker.register_task(self.collect, task_name=queue.TASK)
+        self.broker.is_worker_process = True
+        turns = [(self.touch, 1.0), (self.beat, BEAT_SECONDS), (self.keep, UPKEEP_SECONDS), (self.expire, EXPIRY_SECONDS)]
+        loops = [asyncio.create_task(self.again(*turn)) for turn in turns]
+        try:
+            while not self.stopping.is_set():
+                await self.receive()
+            await self.drain()
+        finally:
+            for each in loops:
+                each.cancel()
+            await asyncio.gather(*loops, return_exceptions=True)
+            with contextlib.suppress(*TROUBLE):
+                await upkeep.leave(self.engine, self.name)
 
-    async def prepare(self) -> bool:
-        """The schema is one that this version can work with, and the queue is there."""
-        if not await migrate.schema_is_usable(self.engine):
-            log.warning("waiting for the schema; run: collector db upgrade")
+    async def again(self, turn: Callable[[], Awaitable[None]], seconds: float) -> None:
+        """Every so often, for as long as the worker lives: also while it drains, for its jobs' sake."""
+        while True:
+            try:
+                await turn()
+            except TROUBLE as error:
+                log.warning("waiting for PostgreSQL and Redis", doing=turn.__name__, error=describe(error))
+            await asyncio.sleep(seconds)
+
+    async def touch(self) -> None:
+        self.settings.heartbeat_file.touch()
+
+    async def beat(self) -> None:
+        await upkeep.beat(self.engine, self.name, self.settings.version, len(self.running))
+
+    async def keep(self) -> None:
+        for job in await upkeep.take_back(self.engine, self.settings):
+            metrics.JOBS_LOST.inc()
+            log.warning("a job's worker was lost", job_id=job.id, attempt=job.attempt, state=job.state)
+        jobs = await upkeep.due(self.engine, queue_is_empty=not await queue.undelivered(self.broker))
+        try:
+            for job_id in jobs:
+                await queue.put(self.broker, job_id)
+        except queue.TROUBLE:
+            await upkeep.unpublish(self.engine, jobs)
+            raise
+        metrics.JOBS_PUBLISHED.inc(len(jobs))
+
+    async def expire(self) -> None:
+        if expired := await upkeep.expire(self.engine, self.settings):
+            log.info("results removed", jobs=expired)
+
+    async def receive(self) -> None:
+        """Run what the queue gives, until told to stop or the connection to Redis breaks."""
+        try:
+            if not await migrate.schema_is_usable(self.engine):
+                log.warning("waiting for the schema; run: collector db upgrade")
+                await self.pause(1)
+                return
+            await self.broker.startup()
+            receiver = Receiver(
+                self.broker, max_async_tasks=self.settings.worker_concurrency, run_startup=False,
+                wait_tasks_timeout=self.settings.drain_seconds,
+            )  # fmt: skip
+            await receiver.listen(self.stopping)
+        except Exception as error:  # taskiq gives what Redis did in groups, of many kinds
+            log.warning("waiting for PostgreSQL and Redis", doing="receive", error=describe(error))
             await self.pause(1)
-            return False
-        await queue.ensure_group(self.redis)
-        return True
 
     async def pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.stopping.wait(), seconds)
 
-    async def step(self) -> None:
-        await self.sweep()
-        ticket = await queue.take(self.redis, self.name, BLOCK_MS, self.settings.lease_seconds * 1000)
-        if ticket is None:
-            return
-        job = await jobs.claim(self.engine, ticket.job_id, self.name, self.settings.lease_seconds)
-        if job is not None:
-            await self.drained(self.work(job, ticket), job, ticket)
-        else:
-            await queue.finish(self.redis, ticket)
-
-    async def sweep(self) -> None:
-        """Find jobs that Redis has lost or never got. Only with an empty queue: else they may be in it."""
-        if time.monotonic() < self.swept + SWEEP_SECONDS or await queue.length(self.redis):
-            return
-        self.swept = time.monotonic()
-        for job_id in await jobs.forgotten(self.engine, SWEEP_SECONDS):
-            log.info("put into the queue again", job_id=job_id)
-            await queue.put(self.redis, job_id)
-
-    async def drained(self, work: Awaitable[None], job: Job, ticket: Ticket) -> None:
-        """Do the work with a heartbeat; once told to stop it has the drain time left, then the job goes back."""
-        task = asyncio.ensure_future(work)
-        heart = asyncio.create_task(self.beat(job, ticket))
-        stop = asyncio.create_task(self.stopping.wait())
+    async def collect(self, job_id: str) -> None:
+        """One entry of the queue."""
+        number = uuid.UUID(job_id)
         try:
-            await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
-            await asyncio.wait({task}, timeout=self.settings.drain_seconds)
-            if not task.done():
-                await self.hand_back(task, job, ticket)
-            elif (error := task.exception()) is not None:
-                raise error
+            job = await leases.claim(self.engine, number, self.name, self.settings.lease_seconds)
+        except TROUBLE as error:
+            log.warning("not claimed; upkeep will find the job later", job_id=job_id, error=describe(error))
+            await self.pause(1)
+            return
+        if job is None:
+            return
+        attempt = self.running[number] = Attempt(job, self.settings, self.engine)
+        metrics.JOBS_RUNNING.set(len(self.running))
+        try:
+            await attempt.run()
         finally:
-            heart.cancel()
-            stop.cancel()
+            self.running.pop(number, None)
+            metrics.JOBS_RUNNING.set(len(self.running))
 
-    async def hand_back(self, task: "asyncio.Future[None]", job: Job, ticket: Ticket) -> None:
-        log.warning("the job goes back into the queue", job_id=job.id)
-        task.cancel()
-        await asyncio.wait({task}, timeout=5)
-        await jobs.give_back(self.engine, job, self.name)
-        await queue.put(self.redis, job.id)
-        await queue.finish(self.redis, ticket)
+    async def drain(self) -> None:
+        """What has not ended in the drain time goes back."""
+        left = list(self.running.values())
+        await asyncio.gather(*(attempt.give_back() for attempt in left))
 
-    async def beat(self, job: Job, ticket: Ticket) -> None:
-        while True:
-            await asyncio.sleep(min(BEAT_SECONDS, self.settings.lease_seconds / 4))
-            self.settings.heartbeat_file.touch()
-            try:
-                await jobs.renew(self.engine, job, self.name, self.settings.lease_seconds)
-                await queue.renew(self.redis, self.name, ticket)
-            except (*TROUBLE, jobs.LeaseLost) as error:
-                log.warning("the lease was not renewed", job_id=job.id, error=f"{type(error).__name__}: {error}")
 
-    async def work(self, job: Job, ticket: Ticket) -> None:
-        """Collect and write the result, good or bad. What PostgreSQL or Redis did wrong is no verdict on the job."""
-        try:
-            await self.judge(job)
-        except jobs.LeaseLost:
-            log.warning("another worker has taken the job over", job_id=job.id)
-        else:
-            await queue.finish(self.redis, ticket)
-
-    async def judge(self, job: Job) -> None:
-        start = time.perf_counter()
-        try:
-            count = await jobs.succeed(self.engine, job, self.name, self.collect(job))
-            log.info("job succeeded", job_id=job.id, rows=count, ms=round((time.perf_counter() - start) * 1000, 1))
-        except files.SourceError as error:
-            await self.failed(job, str(error))
-        except DataError as error:
-            await self.failed(job, f"PostgreSQL refuses the rows: {error.orig}")
-        except (*TROUBLE, jobs.LeaseLost):
-            raise
-        except Exception:  # a bug must not keep the job, and with it the queue, in an endless circle
-            log.exception("an unexpected error", job_id=job.id)
-            await self.failed(job, "an unexpected error; the worker's log has it")
-
-    async def failed(self, job: Job, reason: str) -> None:
-        log.warning("job failed", job_id=job.id, error=reason)
-        await jobs.fail(self.engine, job, self.name, reason)
-
-    async def collect(self, job: Job) -> AsyncIterator[jobs.Rows]:
-        settings = self.settings
-        batches = files.read(
-            job.config["path"], job.config["format"], settings.folders, settings.max_file_bytes, settings.max_rows
-        )
-        while (batch := await asyncio.to_thread(next, batches, None)) is not None:
-            yield batch
+def describe(error: BaseException) -> str:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return ": ".join([type(error).__name__, *str(error).splitlines()[:1]])
 
 
 def stop_on_signals(stopping: asyncio.Event) -> None:
@@ -163,15 +146,22 @@ def stop_on_signals(stopping: asyncio.Event) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
 
 
+def named() -> str:
+    return f"{socket.gethostname()}-{os.getpid()}"
+
+
 async def main(settings: Settings) -> None:
     stopping = asyncio.Event()
     stop_on_signals(stopping)
-    engine, redis = database.engine(settings, "collector-worker", 60), queue.connect(settings)
-    worker = Worker(settings, engine, redis, f"{socket.gethostname()}-{os.getpid()}", stopping)
-    log.info("worker started", worker=worker.name, version=settings.version)
+    name = named()
+    engine, broker = database.engine(settings, "collector-worker", 60), queue.make(settings, name)
+    worker = Worker(settings, engine, broker, name, stopping)
+    log.info("worker started", worker=name, version=settings.version)
+    if settings.worker_metrics_port:
+        start_http_server(settings.worker_metrics_port)
     try:
         await worker.run()
     finally:
-        await redis.aclose()
+        await broker.shutdown()
         await engine.dispose()
-    log.info("worker stopped", worker=worker.name)
+    log.info("worker stopped", worker=name)

@@ -1,5 +1,6 @@
 """PostgreSQL and Redis from our own images, on random loopback ports, once a run; a clean database for each test."""
 
+import asyncio
 import subprocess
 import time
 import uuid
@@ -12,12 +13,16 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
+from redis.asyncio import Redis
 from sqlalchemy import text
 
-from collector import database, migrate, queue, worker
+from collector import broker, database, migrate
 from collector.api import create_app
 from collector.settings import Settings
+from collector.worker import Worker
 
+ADMIN_KEY = "the-key-of-the-administrator-0123456789"
+BEARER = {"Authorization": f"Bearer {ADMIN_KEY}"}
 PASSWORD = 'it\'s "quoted" \\ and $HOME'
 
 
@@ -34,6 +39,7 @@ class Services:
     postgres_port: int
     redis_port: int
     password_file: Path
+    key_file: Path
 
 
 def start(image: str, port: int, secret: Path, name: str, *options: str) -> str:
@@ -72,7 +78,9 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
         wait_until_well(redis, "redis-cli", "-e", "--user", "health", "--pass", "none", "ping")
         wait_until_well(postgres, "pg_isready", "--host=127.0.0.1", "--username=postgres")
         docker("exec", postgres, "psql", "-qU", "postgres", "-c", "ALTER ROLE collector CREATEDB")
-        yield Services(postgres, redis, published(postgres, 5432), published(redis, 6379), secret)
+        key = secret.with_name("admin_api_key")
+        key.write_text(ADMIN_KEY)
+        yield Services(postgres, redis, published(postgres, 5432), published(redis, 6379), secret, key)
     finally:
         for container in started:
             docker("rm", "--force", "--volumes", container)
@@ -89,7 +97,7 @@ async def administer(services: Services, statement: str) -> None:
 @pytest.fixture
 async def empty(services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Settings]:
     """Settings for a database without a schema and an empty Redis."""
-    monkeypatch.setattr(worker, "BLOCK_MS", 100)
+    monkeypatch.setattr(broker, "BLOCK_MS", 100)
     name = f"t{uuid.uuid4().hex}"
     await administer(services, f"CREATE DATABASE {name}")
     (tmp_path / "inbox").mkdir()
@@ -99,10 +107,12 @@ async def empty(services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPa
         database_password_file=services.password_file,
         redis_host="127.0.0.1", redis_port=services.redis_port, redis_password_file=services.password_file,
         database_wait_seconds=0, dependency_timeout_seconds=1, lock_timeout_ms=300, drain_seconds=1, lease_seconds=1,
-        heartbeat_file=tmp_path / "alive", folders=(tmp_path / "inbox",), max_rows=2000,
+        heartbeat_file=tmp_path / "alive", folders=(tmp_path / "inbox",), max_rows=2000, worker_metrics_port=0,
+        admin_api_key_file=services.key_file, key_cache_seconds=0, retry_seconds=0.2, linger_seconds=0.2,
+        source_secrets=tmp_path,
     )  # fmt: skip
     yield settings
-    redis = queue.connect(settings)
+    redis = redis_of(settings)
     await redis.flushall()
     await redis.aclose()
     await administer(services, f"DROP DATABASE {name} WITH (FORCE)")
@@ -119,6 +129,10 @@ def inbox(empty: Settings) -> Path:
     return empty.folders[0]
 
 
+def redis_of(settings: Settings) -> Redis:
+    return Redis(host="127.0.0.1", port=settings.redis_port, password=settings.redis_password.get_secret_value())
+
+
 def changed(settings: Settings, **changes: Any) -> Settings:
     return Settings(**{**settings.model_dump(), **changes})
 
@@ -129,7 +143,7 @@ async def serving(settings: Settings, **changes: Any) -> AsyncIterator[httpx.Asy
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://api") as client,
+        httpx.AsyncClient(transport=transport, base_url="http://api", headers=BEARER) as client,
     ):
         yield client
 
@@ -138,6 +152,31 @@ async def serving(settings: Settings, **changes: Any) -> AsyncIterator[httpx.Asy
 async def client(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     async with serving(settings) as client:
         yield client
+
+
+@asynccontextmanager
+async def working(settings: Settings, **changes: Any) -> AsyncIterator[Worker]:
+    """A worker in this process."""
+    settings, name = changed(settings, **changes), f"test-{uuid.uuid4().hex[:6]}"
+    engine, queue = database.engine(settings, "test-worker", 10), broker.make(settings, name)
+    worker = Worker(settings, engine, queue, name, asyncio.Event())
+    task = asyncio.create_task(worker.run())
+    try:
+        yield worker
+    finally:
+        worker.stopping.set()
+        await asyncio.wait_for(task, 15)
+        await queue.shutdown()
+        await engine.dispose()
+
+
+async def until(client: httpx.AsyncClient, job: dict[str, Any], *states: str, seconds: float = 12) -> dict[str, Any]:
+    deadline = time.monotonic() + seconds
+    while (status := (await client.get(job["status_url"])).json())["status"] not in states:
+        assert time.monotonic() < deadline, status
+        await asyncio.sleep(0.03)
+    found: dict[str, Any] = status
+    return found
 
 
 async def query(settings: Settings, statement: str) -> list[tuple[Any, ...]]:

@@ -1,0 +1,93 @@
+"""API keys. Only their SHA-256 is kept: a key has 256 random bits, so a slow hash would add nothing but time."""
+
+import hashlib
+import secrets
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Row, func, insert, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from collector import jobs
+from collector.jobs import Caller
+from collector.models import Key
+
+KEYS = Key.__table__.c
+PREFIX = "ck_"
+OPERATOR = Caller("collector keys")
+
+
+class Scope(StrEnum):
+    JOBS_READ = "jobs:read"
+    JOBS_WRITE = "jobs:write"
+    RESULTS_READ = "results:read"
+
+
+ALL = frozenset(Scope)
+
+
+class KeyTrouble(Exception):
+    """Asked for a key that is not there, or is there already: whoever runs the command must act."""
+
+
+def digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode()).digest()
+
+
+def valid() -> Any:
+    return KEYS.revoked_at.is_(None) & or_(KEYS.expires_at.is_(None), KEYS.expires_at > func.now())
+
+
+async def find(reader: AsyncEngine, sha256: bytes) -> Row[Any] | None:
+    """Name and scopes of the key; None when it is unknown, expired or revoked."""
+    found = await jobs.read(reader, select(KEYS.name, KEYS.scopes).where(KEYS.digest == sha256, valid()))
+    return found[0] if found else None
+
+
+async def make(engine: AsyncEngine, name: str, scopes: list[str], days: float | None) -> str:
+    """The new key: shown once, kept nowhere. Raises KeyTrouble when the name has one."""
+    async with engine.begin() as connection:
+        if await connection.scalar(select(func.count()).where(KEYS.name == name, valid())):
+            raise KeyTrouble(f"there is a key named {name!r}: rotate it, or revoke it first")
+        return await added(connection, name, scopes, days, "key-make")
+
+
+async def added(connection: AsyncConnection, name: str, scopes: list[str], days: float | None, action: str) -> str:
+    key = PREFIX + secrets.token_urlsafe(32)
+    expires = func.now() + timedelta(days=days) if days else None
+    await connection.execute(insert(Key).values(digest=digest(key), name=name, scopes=scopes, expires_at=expires))
+    await jobs.note(connection, OPERATOR, action, name)
+    return key
+
+
+async def rotate(engine: AsyncEngine, name: str, keep_hours: float, days: float | None) -> str:
+    """A new key of the same name and scopes; the old ones hold for some hours more. Raises KeyTrouble."""
+    async with engine.begin() as connection:
+        scopes = await connection.scalar(select(KEYS.scopes).where(KEYS.name == name, valid()).limit(1))
+        if scopes is None:
+            raise KeyTrouble(f"there is no valid key named {name!r}")
+        until = func.least(func.now() + timedelta(hours=keep_hours), KEYS.expires_at)
+        await connection.execute(update(Key).where(KEYS.name == name, valid()).values(expires_at=until))
+        return await added(connection, name, list(scopes), days, "key-rotate")
+
+
+async def revoke(engine: AsyncEngine, name: str) -> int:
+    """How many keys of that name were valid until now. Raises KeyTrouble when none was."""
+    async with engine.begin() as connection:
+        done = await connection.execute(update(Key).where(KEYS.name == name, valid()).values(revoked_at=func.now()))
+        if not done.rowcount:
+            raise KeyTrouble(f"there is no valid key named {name!r}")
+        await jobs.note(connection, OPERATOR, "key-revoke", name)
+        return int(done.rowcount)
+
+
+async def listed(engine: AsyncEngine) -> list[dict[str, Any]]:
+    """Every key ever made; no key itself."""
+    columns = KEYS.name, KEYS.scopes, KEYS.created_at, KEYS.expires_at, KEYS.revoked_at
+    found = await jobs.read(engine, select(*columns).order_by(KEYS.name, KEYS.created_at))
+    return [{name: plain(value) for name, value in row._mapping.items()} for row in found]
+
+
+def plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value
