@@ -11,13 +11,12 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from collector import logs, metrics
-from collector.problems import Problem, response
+from collector.problems import LARGE, Problem, TooLarge, response
 from collector.settings import Settings
 
 log = logs.get("collector.access")
 ACCEPTABLE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 LATE = Problem(HTTPStatus.SERVICE_UNAVAILABLE, "too-slow", "The answer takes too long; try again.", {"Retry-After": "5"})
-LARGE = Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "request-too-large", "The request is larger than permitted.")
 CLOSE = {"Connection": "close"}
 
 
@@ -25,10 +24,6 @@ def request_id(headers: Headers) -> str:
     """The caller's X-Request-Id if it is harmless in a log, else a new one."""
     given = headers.get("x-request-id", "")
     return given if ACCEPTABLE.fullmatch(given) else uuid.uuid4().hex
-
-
-class TooLarge(Exception):
-    pass
 
 
 class Access:

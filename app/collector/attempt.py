@@ -67,8 +67,8 @@ class Attempt:
             return "cancelled"
         except SourceError as error:
             return await self.failed(error)
-        except DataError as error:
-            return await self.failed(SourceError(f"PostgreSQL refuses the rows: {error.orig}"))
+        except (DataError, asyncpg.DataError) as error:
+            return await self.failed(SourceError(f"PostgreSQL refuses the rows: {str(error).splitlines()[0]}"))
         except (*TROUBLE, leases.LeaseLost):
             raise
         except Exception:  # a bug must not keep the job in an endless circle

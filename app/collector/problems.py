@@ -51,8 +51,20 @@ async def on_invalid(request: Request, error: Exception) -> JSONResponse:
     return response(request.url.path, problem)
 
 
+LARGE = Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "request-too-large", "The request is larger than permitted.")
+
+
+class TooLarge(HTTPException):
+    """Of this family, because FastAPI makes a 400 of any other error that comes up while it reads the body."""
+
+    def __init__(self) -> None:
+        super().__init__(LARGE.status)
+
+
 async def on_http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
+    if isinstance(error, TooLarge):
+        return response(request.url.path, LARGE)
     status = HTTPStatus(error.status_code)
     kind = status.name.lower().replace("_", "-")
     headers = dict(error.headers) if error.headers else None

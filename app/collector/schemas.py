@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Row
 
 from collector.models import State
-from collector.sources.catalogue import FileConfig
+from collector.sources import api, file
 
 BASE = "/api/v1/jobs"
 EXAMPLE_ID = "3f6c1a52-8a53-4f0e-9a43-5b0f2f3f7c11"
@@ -18,14 +18,26 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+class ApiJob(Strict):
+    source_type: Literal["api"]
+    config: api.Config
+
+
 class FileJob(Strict):
     source_type: Literal["file"]
-    config: FileConfig
+    config: file.Config
 
 
-JobRequest = FileJob
-SourceType = Literal["file"]
+JobRequest = Annotated[ApiJob | FileJob, Field(discriminator="source_type")]
+SourceType = Literal["api", "file"]
 EXAMPLES: dict[str, Any] = {
+    "api": {
+        "summary": "An HTTP API whose pages are linked",
+        "value": {
+            "source_type": "api",
+            "config": {"url": "https://crm.example.com/api/customers", "paging": {"type": "link"}},
+        },
+    },
     "file": {
         "summary": "A file below a permitted folder",
         "value": {"source_type": "file", "config": {"path": "/data/samples/readings.csv"}},

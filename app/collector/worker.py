@@ -42,7 +42,11 @@ class Worker:
 
     async def run(self) -> None:
         """Until `stopping` is set. Trouble with PostgreSQL or Redis is waited out."""
-        self.broker.register_task(self.collect, task_name=queue.TASK)
+
+        async def collect(job_id: str) -> None:
+            await self.collect(job_id)
+
+        self.broker.register_task(collect, task_name=queue.TASK)
         self.broker.is_worker_process = True
         turns = [(self.touch, 1.0), (self.beat, BEAT_SECONDS), (self.keep, UPKEEP_SECONDS), (self.expire, EXPIRY_SECONDS)]
         loops = [asyncio.create_task(self.again(*turn)) for turn in turns]

@@ -16,7 +16,7 @@ import pytest
 from redis.asyncio import Redis
 from sqlalchemy import text
 
-from collector import broker, database, migrate
+from collector import broker, database, logs, migrate
 from collector.api import create_app
 from collector.settings import Settings
 from collector.worker import Worker
@@ -30,6 +30,9 @@ def docker(*arguments: str) -> str:
     done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
+
+
+logs.configure("warning", service="test")
 
 
 @dataclass(frozen=True)

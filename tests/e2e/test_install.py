@@ -100,7 +100,7 @@ def test_the_deploy_node_reaches_ssh_and_nothing_else(installed: Place) -> None:
 def test_the_api_answers_over_tls_with_all_its_parts(installed: Place) -> None:
     health = installed.asked(f"{API}/health")
     assert (health["status"], health["version"]) == ("ok", "1.0.0")
-    assert {name: part["status"] for name, part in health["parts"].items()} == {"postgres": "ok", "redis": "ok"}
+    assert {name: part["status"] for name, part in health["parts"].items()} == {"postgres": "ok", "redis": "ok", "queue": "ok"}
     assert installed.curl("http://web1:8443/health", "-o", "/dev/null", "-w", "%{http_code}") == "400"
 
 

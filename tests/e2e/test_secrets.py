@@ -17,8 +17,8 @@ FOLDER = "/var/lib/deployctl/collector/secrets/"
 ANSIBLE_VAULT = f"/opt/deployctl/current/bin/ansible-vault {{}} {VAULT}"
 OWNERS = {"nginx": 101, "api": 10001, "worker": 10001, "postgres": 999, "redis": 999}
 HOLDS = {
-    "nginx": {"tls_nginx"}, "api": {"postgres_password", "redis_password"}, "worker": {"postgres_password", "redis_password"},
-    "postgres": {"postgres_password"}, "redis": {"redis_password"},
+    "nginx": {"tls_nginx"}, "api": {"postgres_password", "redis_password", "admin_api_key"},
+    "worker": {"postgres_password", "redis_password"}, "postgres": {"postgres_password"}, "redis": {"redis_password"},
 }  # fmt: skip
 SEARCH = r"""
 P=$(cat)  # the canaries come by stdin: they are in no argument, and in no file
