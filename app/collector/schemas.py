@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Row
 
 from collector.models import State
-from collector.sources import api, file
+from collector.sources import api, database, file
 
 BASE = "/api/v1/jobs"
 EXAMPLE_ID = "3f6c1a52-8a53-4f0e-9a43-5b0f2f3f7c11"
@@ -23,13 +23,18 @@ class ApiJob(Strict):
     config: api.Config
 
 
+class DatabaseJob(Strict):
+    source_type: Literal["database"]
+    config: database.Config
+
+
 class FileJob(Strict):
     source_type: Literal["file"]
     config: file.Config
 
 
-JobRequest = Annotated[ApiJob | FileJob, Field(discriminator="source_type")]
-SourceType = Literal["api", "file"]
+JobRequest = Annotated[ApiJob | DatabaseJob | FileJob, Field(discriminator="source_type")]
+SourceType = Literal["api", "database", "file"]
 EXAMPLES: dict[str, Any] = {
     "api": {
         "summary": "An HTTP API whose pages are linked",

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from collector.sources import Batch, Context, api, file
+from collector.sources import Batch, Context, api, database, file
 
 
 @dataclass(frozen=True)
@@ -17,5 +17,6 @@ class Source:
 
 SOURCES = {
     "api": Source(api.Config, api.collect),
+    "database": Source(database.Config, database.collect),
     "file": Source(file.Config, file.collect),
 }
