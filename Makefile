@@ -3,7 +3,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export XDG_CACHE_HOME := $(CURDIR)/.cache
 
-.PHONY: setup demo demo-down test lint test-unit test-app test-e2e test-full clean
+.PHONY: setup demo demo-down test lint test-unit test-app test-e2e test-full bench-app clean
 .DEFAULT_GOAL := help
 
 help:            ## these targets
@@ -39,6 +39,11 @@ test-e2e: setup  ## what acts: the real install in rehearsals
 test-full: setup ## what takes longer than a CI run may: campaigns
 	pytest -q -m full tests/e2e
 	scripts/fuzz 600
+	app/scripts/test -m full --no-cov
+
+bench-app: setup ## the product beside its floors; writes its section of docs/benchmarks.md
+	app/scripts/test --collect-only -q -m full --no-cov >/dev/null
+	app/.venv/bin/python benchmarks/app/bench.py
 
 clean: demo-down ## also the environment and the caches
 	rm -rf .venv .cache app/.venv app/wheels .*_cache

@@ -43,6 +43,17 @@ EXAMPLES: dict[str, Any] = {
             "config": {"url": "https://crm.example.com/api/customers", "paging": {"type": "link"}},
         },
     },
+    "database": {
+        "summary": "Rows of a database that the settings name",
+        "value": {
+            "source_type": "database",
+            "config": {
+                "connection": "crm",
+                "query": "SELECT station, value FROM readings WHERE day >= :since",
+                "parameters": {"since": "2026-01-01"},
+            },
+        },
+    },
     "file": {
         "summary": "A file below a permitted folder",
         "value": {"source_type": "file", "config": {"path": "/data/samples/readings.csv"}},

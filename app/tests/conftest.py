@@ -46,8 +46,9 @@ class Services:
 
 
 def start(image: str, port: int, secret: Path, name: str, *options: str) -> str:
+    published = [f"--publish=127.0.0.1::{port}"] if port else []
     return docker(
-        "run", "--detach", "--label=collector-test", f"--publish=127.0.0.1::{port}", "--read-only", "--cap-drop=ALL",
+        "run", "--detach", "--label=collector-test", *published, "--read-only", "--cap-drop=ALL",
         f"--volume={secret}:/run/secrets/{name}:ro", "--tmpfs=/tmp", *options, image,
     )  # fmt: skip
 
@@ -66,23 +67,26 @@ def wait_until_well(container: str, *check: str) -> None:
 
 @pytest.fixture(scope="session")
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
-    secret = tmp_path_factory.mktemp("secrets") / "password"
+    yield from backing_services(tmp_path_factory.mktemp("secrets"))
+
+
+def backing_services(folder: Path, kept: bool = False) -> Iterator[Services]:
+    """PostgreSQL, in memory unless its data are `kept` in a volume, and Redis."""
+    secret, key = folder / "password", folder / "admin_api_key"
     secret.write_text(PASSWORD + "\n")
     secret.chmod(0o444)
+    key.write_text(ADMIN_KEY)
     started = []
     try:
         data = "uid=999,gid=999,mode=0700"
-        started.append(
-            start("collector/postgres:17", 5432, secret, "postgres_password",
-                  f"--tmpfs=/var/lib/postgresql/data:{data}", f"--tmpfs=/run/postgresql:{data}")
-        )  # fmt: skip
+        where = [] if kept else [f"--tmpfs=/var/lib/postgresql/data:{data}"]
+        socket = f"--tmpfs=/run/postgresql:{data}"
+        started.append(start("collector/postgres:17", 5432, secret, "postgres_password", *where, socket))
         started.append(start("collector/redis:8", 6379, secret, "redis_password", f"--tmpfs=/var/lib/redis:{data}"))
         postgres, redis = started
         wait_until_well(redis, "redis-cli", "-e", "--user", "health", "--pass", "none", "ping")
         wait_until_well(postgres, "pg_isready", "--host=127.0.0.1", "--username=postgres")
         docker("exec", postgres, "psql", "-qU", "postgres", "-c", "ALTER ROLE collector CREATEDB")
-        key = secret.with_name("admin_api_key")
-        key.write_text(ADMIN_KEY)
         yield Services(postgres, redis, published(postgres, 5432), published(redis, 6379), secret, key)
     finally:
         for container in started:
