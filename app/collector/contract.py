@@ -9,6 +9,7 @@ from collector.problems import MEDIA_TYPE
 from collector.schemas import ProblemDetails
 
 SAYS = {
+    400: "The body cannot be read as text",
     401: "No API key, or one that is unknown, expired or revoked",
     403: "The key lacks the scope, or the settings do not permit the source",
     404: "There is no such job",

@@ -3,12 +3,14 @@
 import asyncio
 import base64
 import json
+import re
 import uuid
 from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Header, Query, Response
+from pydantic import AwareDatetime, BeforeValidator
 from sqlalchemy import Row
 
 from collector import broker, jobs, logs
@@ -27,6 +29,18 @@ IdempotencyKey = Annotated[
         description="The same key with the same request gives the same job, for as long as that job is kept",
     ),
 ]  # fmt: skip
+LOCATION = {"Location": {"schema": {"type": "string"}}}
+RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
+
+
+def rfc_3339(value: object) -> object:
+    """pydantic would take a number for a time, too."""
+    if not isinstance(value, str) or not RFC_3339.fullmatch(value):
+        raise ValueError("must be a time with its zone, as in 2026-11-21T08:00:00Z")
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(rfc_3339)]
 Cursor = Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before")]
 OneJob = problems_of(401, 403, 404, 422, 429, 503)
 
@@ -35,7 +49,10 @@ OneJob = problems_of(401, 403, 404, 422, 429, 503)
     "/trigger",
     status_code=HTTPStatus.ACCEPTED,
     summary="Ask for a collection",
-    responses={**problems_of(401, 403, 413, 422, 429, 503), 202: {"headers": {"Location": {"schema": {"type": "string"}}}}},
+    responses={
+        **problems_of(400, 401, 403, 413, 422, 429, 503),
+        202: {"headers": {"Location": {"schema": {"type": "string"}}}},
+    },
 )
 async def trigger(
     body: Annotated[JobRequest, Body(openapi_examples=EXAMPLES)],
@@ -97,26 +114,17 @@ async def list_jobs(
     caller: MayRead,
     status: State | None = None,
     source_type: SourceType | None = None,
-    created_after: datetime | None = None,
-    created_before: datetime | None = None,
+    created_after: Moment | None = None,
+    created_before: Moment | None = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
     cursor: Cursor = None,
 ) -> JobPage:
     """A page at a time, by the place of the last job seen: jobs that come meanwhile move nothing."""
     beyond = place(cursor) if cursor else None
-    after, before = aware("created_after", created_after), aware("created_before", created_before)
-    wanted = jobs.Filter(status, source_type, after, before, beyond)
+    wanted = jobs.Filter(status, source_type, created_after, created_before, beyond)
     rows = await jobs.page(parts.reader, wanted, limit + 1)
     more = cursor_at(rows[limit - 1]) if len(rows) > limit else None
     return JobPage(jobs=[JobStatus.of(row) for row in rows[:limit]], next_cursor=more)
-
-
-def aware(name: str, moment: datetime | None) -> datetime | None:
-    """A time without a zone would mean something else on each machine."""
-    if moment is not None and moment.tzinfo is None:
-        detail = f"query.{name}: a time needs its zone, as in 2026-11-21T08:00:00Z"
-        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", detail)
-    return moment
 
 
 def cursor_at(job: Row[Any]) -> str:

@@ -138,13 +138,13 @@ async def order(stage: Stage, number: int) -> str:
 
 
 async def kill_workers(stage: Stage, workers: list["subprocess.Popen[bytes]"]) -> None:
-    """Every second the next of them that has begun to work, which another replaces: on a slow machine a new one needs seconds."""
+    """Every second one of at least four that work, and another replaces it: a slow machine needs seconds until four work."""
     while True:
         await asyncio.sleep(1)
         with contextlib.suppress(Exception):  # PostgreSQL may be starting
             beating = {int(name.rpartition("-")[2]) for (name,) in await query(stage.settings, "SELECT name FROM workers")}
             ready = [number for number, worker in enumerate(workers) if worker.pid in beating]
-            if ready:
+            if len(ready) >= 4:
                 workers[ready[0]].send_signal(signal.SIGKILL)
                 workers.pop(ready[0]).wait()
                 workers.append(stage.run("worker"))

@@ -104,6 +104,7 @@ async def test_a_list_is_filtered(client: httpx.AsyncClient, inbox: Path) -> Non
     [
         {"cursor": "x"}, {"cursor": "W10="}, {"cursor": "ä"}, {"cursor": "WyIyMDI2LTAxLTAxIiwgIngiXQ=="}, {"status": "odd"},
         {"limit": "0"}, {"limit": "501"}, {"created_after": "yesterday"}, {"created_before": "2026-01-01T00:00:00"},
+        {"created_after": "0.5"},
     ],
 )  # fmt: skip
 async def test_a_wrong_question_for_jobs_is_refused(client: httpx.AsyncClient, parameters: dict[str, str]) -> None:
