@@ -20,8 +20,10 @@ from deploybundle.open.problems import (
     NotABundle,
     PartDamaged,
     PartMissing,
+    ReceiptInvalid,
 )
 from deploybundle.open.reader import Head, open_bundle, peek
+from deploybundle.open.receipt import Holds, Level, Receipt, Runs, read_receipt, write_receipt
 from deploybundle.open.types import BlobAt, Descriptor, Image, Layer
 from deploybundle.open.verify import Progress, verify_blobs
 
@@ -52,16 +54,23 @@ __all__ = [
     "Descriptor",
     "FolderTaken",
     "Head",
+    "Holds",
     "HostileName",
     "Image",
     "Layer",
+    "Level",
     "NoBundle",
     "NotABundle",
     "PartDamaged",
     "PartMissing",
     "Progress",
+    "Receipt",
+    "ReceiptInvalid",
+    "Runs",
     "extract_files",
     "open_bundle",
     "peek",
+    "read_receipt",
     "verify_blobs",
+    "write_receipt",
 ]

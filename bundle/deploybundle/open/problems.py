@@ -114,3 +114,12 @@ class FolderTaken(InputError):
     """
 
     code = "folder-taken"
+
+
+class ReceiptInvalid(InputError):
+    """A receipt cannot be read, or was changed on its way from the site.
+
+    Let the site write it again with `deployctl receipt`, and carry the file unchanged.
+    """
+
+    code = "receipt-invalid"

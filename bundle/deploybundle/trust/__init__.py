@@ -22,6 +22,7 @@ from deploybundle.trust.signatures import (
     dsse,
     read_statement,
     sshsig,
+    sshsig_signer,
     verify_dsse,
     verify_sshsig,
 )
@@ -58,6 +59,7 @@ __all__ = [
     "revoke",
     "save_trust",
     "sshsig",
+    "sshsig_signer",
     "trusted_folder",
     "verify_dsse",
     "verify_sshsig",

@@ -168,6 +168,14 @@ def verify_sshsig(
     return key
 
 
+def sshsig_signer(armored: bytes) -> PublicKey:
+    """The key that a signature says it is by; proves nothing by itself. BadSignature if there is none."""
+    try:
+        return _open_armor(armored)[0]
+    except (ValueError, TypeError, LookupError) as error:
+        raise BadSignature(f"the SSH signature cannot be read: {error}", hint=_AGAIN) from error
+
+
 def _open_armor(armored: bytes) -> tuple[PublicKey, bytes]:
     begin, *lines, end, last = armored.decode("ascii").split("\n")
     blob = _unbase64("".join(lines))
