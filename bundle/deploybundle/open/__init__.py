@@ -21,6 +21,7 @@ from deploybundle.open.problems import (
     PartDamaged,
     PartMissing,
     ReceiptInvalid,
+    StoreDamaged,
 )
 from deploybundle.open.reader import Head, open_bundle, peek
 from deploybundle.open.receipt import Holds, Level, Receipt, Runs, read_receipt, write_receipt
@@ -67,6 +68,7 @@ __all__ = [
     "Receipt",
     "ReceiptInvalid",
     "Runs",
+    "StoreDamaged",
     "extract_files",
     "open_bundle",
     "peek",

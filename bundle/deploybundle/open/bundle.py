@@ -9,8 +9,9 @@ from typing import Any, BinaryIO
 from deploybundle import trust
 from deploybundle.open import media, streams
 from deploybundle.open.delta import Delta, Patch
-from deploybundle.open.medium import Medium
+from deploybundle.open.medium import Medium, Reading, read_at
 from deploybundle.open.problems import LayerPending
+from deploybundle.open.tar import BLOCK
 from deploybundle.open.types import BlobAt, Descriptor, Image, Layer
 
 
@@ -75,6 +76,13 @@ class Bundle:
         """The vendor's key set as of this release, if he has one. KeySetInvalid if it is none."""
         found = self.kinds.get("trust", {}).get("keyset.json")
         return trust.read_keyset(self.read(found.digest), f"{self.path}: keyset.json") if found else None
+
+    @property
+    def head(self) -> bytes:
+        """The bytes before the first blob's header: index, signatures, padding."""
+        own = [at.offset for at in self.blobs.values() if at.medium == self.medium]
+        with Reading(self.medium) as file:
+            return read_at(file, 0, min(own) - BLOCK)
 
     def locate(self, digest: str) -> BlobAt:
         """Where the blob lies. KeyError if the bundle has none of this digest."""

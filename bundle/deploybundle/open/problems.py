@@ -123,3 +123,12 @@ class ReceiptInvalid(InputError):
     """
 
     code = "receipt-invalid"
+
+
+class StoreDamaged(RefusedError):
+    """A deploy node's store lacks something, or holds something else than it wrote.
+
+    Take the bundle in again with `deployctl import`; what is whole there is not copied again.
+    """
+
+    code = "store-damaged"

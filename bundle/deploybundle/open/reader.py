@@ -9,7 +9,7 @@ from pathlib import Path
 
 from deploybundle import trust
 from deploybundle.errors import DeployctlError
-from deploybundle.open import media, streams
+from deploybundle.open import media, stored, streams
 from deploybundle.open.around import Around, Find
 from deploybundle.open.bundle import Bundle
 from deploybundle.open.content import DIGEST, Content, Fetch, parse_index
@@ -94,7 +94,9 @@ def _index_of(path: Path) -> str | None:
 
 
 def medium_of(path: Path, folders: Sequence[Path] = ()) -> Medium:
-    """What a bundle's file, or the list of its parts, stands for. OSError if it is not there; PartMissing."""
+    """What a bundle's file, the list of its parts, or a store's copy stands for. OSError if it is not there; PartMissing."""
+    if path.name.endswith(stored.SUFFIX):
+        return stored.find_stored(path)
     return find_parts(path, folders) if path.name.endswith(SUFFIX) else OneFile(path, path.stat().st_size)
 
 

@@ -91,6 +91,12 @@ class Store:
         rebuild(bundle, self.folder / "layers")
         return bool(bundle.pending)
 
+    def forget_missing(self) -> None:
+        """Take from the list what lay in the store's own folder and was let go."""
+        own = str(self.folder.resolve())
+        with self._locked():
+            self._write([held for held in self.list() if not held.path.startswith(own) or Path(held.path).exists()])
+
     def newest(self) -> Path:
         """The file of the bundle that was admitted last. NotInStore if there is none, or its file is gone."""
         held = self.list()

@@ -21,12 +21,15 @@ from deployctl.commands import (
     explain,
     files,
     flows,
+    importing,
     inspect,
     install,
     keygen,
     keyset,
     plan,
     preflight,
+    prune,
+    receipt,
     rehearse,
     remove,
     render,
@@ -67,7 +70,8 @@ def options(
 
 
 for verb in (
-    keygen, bundle, inspect, diff, verify, preflight, plan, install, status, remove, files, flows, render, explain,
+    keygen, bundle, inspect, diff, verify, preflight, plan, install, status, importing, prune, receipt, remove, files, flows,
+    render, explain,
 ):  # fmt: skip
     app.command(verb.NAME, no_args_is_help=False)(verb.command)
 for group, name, words in (

@@ -10,16 +10,16 @@ from typing import Annotated, Any
 import typer
 
 from deploybundle.errors import InputError
-from deploybundle.open import INDEX, Head
+from deploybundle.open import INDEX
 from deploybundle.store import Store
-from deployctl.apply import Prepared, ask_facts, prepare, ready, stage
+from deployctl.apply import Prepared, prepare, ready, stage
 from deployctl.commands import show
+from deployctl.commands.admission import used_before
 from deployctl.commands.options import INVENTORIES, Bundle, Client, Inventories, Json, PasswordFile, site_of, vault_of
 from deployctl.commands.verify import Key, verified
 from deployctl.desired.paths import project_folder, record_file
 from deployctl.desired.readme import table
 from deployctl.plan import HostPlan, Leave, Plan
-from deployctl.site import Site
 
 NAME = "plan"
 
@@ -65,19 +65,11 @@ def prepared_of(client: str, bundle: Path | None, inventories: Path, key: Path |
     """Everything that is known before anything changes. Without a bundle the one that was installed last."""
     site = site_of(client, inventories)
     store = Store(site.state)
-    path, used = bundle or installed_last(store), lambda head: _used(site, store, head)
+    path, used = bundle or installed_last(store), used_before(site, store)
     opened = verified(path, key, used, store.around())
     if store.complete(opened):  # a delta's patches are layers now
         opened = verified(path, key, used, store.around())
     return prepare(site, opened, vault_of(site, password))
-
-
-def _used(site: Site, store: Store, head: Head) -> bool:
-    """Whether a bundle was admitted here before: by this deploy node's list, or, where that is lost, by a host's record."""
-    if head.index_digest in {held.index_digest for held in store.list()}:
-        return True
-    facts, _ = ask_facts(site, site.targets, head.name)
-    return any(head.index_digest in (about["record"] or {}).get("admitted", []) for about in facts.values())
 
 
 def installed_last(store: Store) -> Path:

@@ -78,13 +78,13 @@ def test_with_json_an_error_is_json_too(deployctl: Deployctl) -> None:
 
 
 REPORTS = {
-    "bundle", "diff", "explain", "files", "flows", "inspect", "install", "keygen", "keyset show", "plan", "preflight",
-    "rehearse status", "remove",
+    "bundle", "diff", "explain", "files", "flows", "import", "inspect", "install", "keygen", "keyset show", "plan", "preflight",
+    "prune", "rehearse status", "remove",
     "secrets generate", "status", "trust hosts", "trust show", "verify",
 }  # fmt: skip
 ACTS = {
-    "client new", "keyset add", "keyset retire", "keyset revoke", "rehearse down", "rehearse reset", "rehearse shell",
-    "rehearse up", "render", "trust add", "trust revoke",
+    "client new", "keyset add", "keyset retire", "keyset revoke", "receipt", "rehearse down", "rehearse reset",
+    "rehearse shell", "rehearse up", "render", "trust add", "trust revoke",
 }  # fmt: skip
 """What these leave behind is files, keys and machines; their exit code says whether they could."""
 

@@ -43,7 +43,7 @@ def test_help_of_every_verb_has_an_example_that_the_command_line_takes(verb: tup
 def test_there_are_the_verbs_that_the_documentation_names() -> None:
     assert {verb[0] for verb in VERBS} == {
         "keygen", "keyset", "bundle", "inspect", "diff", "verify", "trust", "client", "secrets", "preflight", "plan", "install",
-        "status", "flows", "render", "rehearse", "explain", "remove", "files",
+        "status", "flows", "render", "rehearse", "explain", "remove", "files", "import", "prune", "receipt",
     }  # fmt: skip
 
 
