@@ -15,6 +15,7 @@ import pytest
 from deployctl import rehearsal
 from deployctl.site import load_site
 from places import NETWORKS, ROOT, SUFFIX, Place, Vendor, moved
+from shops import Shop, project
 
 
 @pytest.fixture(scope="session")
@@ -80,3 +81,15 @@ def globex(vendor: Vendor, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     for place in raised("globex", vendor, tmp_path_factory.mktemp("inventories")):
         place.prepare("collector-1.0.0.bundle.tar")
         yield place
+
+
+@pytest.fixture(scope="module")
+def shop(acme: Place, vendor: Vendor, tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    """A clean site, and on the medium a release that works, one that never gets healthy, one whose migration fails."""
+    folder = tmp_path_factory.mktemp("shop")
+    vendor.bundle(project(folder / "good", "1.0.0"))
+    vendor.bundle(project(folder / "sick", "1.1.0", app="[sh, -c, 'echo the till is jammed; exit 3']"))
+    stuck = "[sh, -c, 'echo the shelves do not fit; exit 4']"
+    vendor.bundle(project(folder / "stuck", "1.2.0", migrate=stuck, image="collector/nginx:1.26"))
+    acme.reset()
+    return Shop(acme)

@@ -11,6 +11,8 @@ from typing import Any
 
 import yaml
 
+from .problems import Problem, ReleaseInvalid
+
 _VARIABLE = re.compile(r"\$(?:(?P<bare>\w+)|\{(?P<name>\w+)(?:(?P<mark>:?[-+?])(?P<word>[^}]*))?\})")
 _TIMESTAMP = "tag:yaml.org,2002:timestamp"
 
@@ -62,9 +64,18 @@ def documents(project_dir: Path, files: Sequence[str], environment: Mapping[str,
     while waiting:
         file, base, top = waiting.pop(0)
         if file not in found and file.is_file():
-            found[file] = Document(file, base, mapping(load_yaml(file.read_text())), top)
+            found[file] = Document(file, base, mapping(_content(file, project_dir)), top)
             waiting += [(other, folder, False) for other, folder in _mentioned(found[file], environment)]
     return list(found.values())
+
+
+def _content(file: Path, project_dir: Path) -> Any:
+    """Compose takes some texts that our reader of YAML doesn't, such as a merge key without a mapping."""
+    try:
+        return load_yaml(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+        words = " ".join(str(error).split())
+        raise ReleaseInvalid([Problem(relative(file, project_dir), f"is not YAML: {words}")]) from error
 
 
 def _mentioned(document: Document, environment: Mapping[str, str]) -> Iterator[tuple[Path, Path]]:

@@ -129,8 +129,9 @@ WILD = ["/etc/passwd", "..", "a/../b", "a//b", "a/", "", "a\nb", "a\0b", "a\\b",
 
 @pytest.mark.parametrize("names", [*([name] for name in WILD), ["a", "a/b"], ["a", "a"], ["b", "a"]], ids=ascii)
 def test_hostile_names_are_refused(names: list[str]) -> None:
-    with pytest.raises(RefusedError):
+    with pytest.raises(RefusedError) as caught:
         check_names(names, "files")
+    assert caught.value.code == "hostile-name"
 
 
 def layer_bomb(raw_size: int) -> dict[str, bytes]:

@@ -10,9 +10,10 @@ from types import TracebackType
 from typing import Any
 
 from sqlalchemy import ForeignKey, create_engine, select
+from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from deploybundle.errors import SiteError
+from deploybundle.errors import DeployctlError, InputError, SiteError
 
 SCHEMA = 1
 """Kept in SQLite's `user_version`; a later version migrates an older file when it opens it."""
@@ -25,6 +26,16 @@ class JournalTooNew(SiteError):
     """
 
     code = "journal-too-new"
+
+
+class JournalUnusable(InputError):
+    """The journal on this machine cannot be written or read: a read-only or full disk, or a damaged file.
+
+    Look at the path that is named: `ls -l`, `df`. A damaged journal may be moved away: it is only the story, the hosts' records
+    are the truth.
+    """
+
+    code = "journal-unusable"
 
 
 class Base(DeclarativeBase):
@@ -73,8 +84,9 @@ class Journal:
         self.path = path
         self._engine = create_engine(f"sqlite:///{path}")
         try:
-            self._prepare()
-        except SiteError:
+            with self._told():
+                self._prepare()
+        except DeployctlError:
             self._engine.dispose()
             raise
 
@@ -123,8 +135,16 @@ class Journal:
 
     @contextmanager
     def _session(self) -> Iterator[Session]:
-        with Session(self._engine, expire_on_commit=False) as session, session.begin():
+        with self._told(), Session(self._engine, expire_on_commit=False) as session, session.begin():
             yield session
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except DatabaseError as problem:
+            hint = "look at that file and its disk; a damaged journal may be moved away"
+            raise JournalUnusable(str(problem.orig), place=str(self.path), hint=hint) from problem
 
     def _prepare(self) -> None:
         with self._engine.begin() as connection:

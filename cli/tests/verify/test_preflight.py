@@ -120,6 +120,30 @@ def test_an_image_for_another_machine_is_told() -> None:
     assert problems(bare(arch="aarch64"), arm) == []
 
 
+@pytest.mark.parametrize(
+    ("facts", "code"),
+    [
+        ({"docker": DOCKER | {"problem": "gone", "version": ""}}, "no-docker"),
+        ({"docker": DOCKER | {"version": "19.03.15"}}, "host-engine-too-old"),
+        ({"compose": ""}, "host-compose-missing"),
+        ({"compose": "2.2.0"}, "host-compose-too-old"),
+        ({"python": "3.8.10"}, "host-python-too-old"),
+        ({"tools": {"nftables": False, "iptables": True}}, "host-tool-missing"),
+        ({"arch": "riscv64"}, "host-architecture"),
+        ({"free": bare()["free"] | {"/etc": 1024}}, "host-disk"),
+        ({"memory": G}, "host-memory"),
+        (listens("0.0.0.0"), "port-taken"),  # noqa: S104
+        ({"routes": ["172.16.0.0/12"]}, "pool-taken"),
+        ({"ahead": 95.4}, "clock-skewed"),
+        ({"record": {"schema": 2, "services": {}}}, "record-too-new"),
+    ],
+)
+def test_each_problem_has_its_code(facts: dict[str, Any], code: str) -> None:
+    steps = plan(SHALL, {"srv1": bare(**facts)}, SOURCES.images, "acme", "b", "i")
+    found = preflight(SHALL, steps, {"srv1": bare(**facts)}, SOURCES.images, "172.30.0.0/20")
+    assert {one.code for one in found} == {code}
+
+
 def test_the_disk_needed_is_twice_what_is_unpacked_and_a_reserve() -> None:
     big = {
         ref: replace(each, layers=tuple(replace(one, raw_size=G) for one in each.layers))
