@@ -45,5 +45,8 @@ bench-app: setup ## the product beside its floors; writes its section of docs/be
 	app/scripts/test --collect-only -q -m full --no-cov >/dev/null
 	app/.venv/bin/python benchmarks/app/bench.py
 
+bench-bundle: setup ## the bundle beside docker save, skopeo, hauler: writes docs/benchmarks.md
+	@python benchmarks/bundle/run.py
+
 clean: demo-down ## also the environment and the caches
 	rm -rf .venv .cache app/.venv app/wheels .*_cache

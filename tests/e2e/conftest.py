@@ -30,7 +30,7 @@ def vendor(tmp_path_factory: pytest.TempPathFactory) -> Vendor:
         for version in ("1.0.0", "1.1.0"):
             subprocess.run([ROOT / "app" / "scripts" / "build-images", version], check=True, capture_output=True)
         one.bundle(ROOT / "app")
-        one.bundle(_changed(tmp_path_factory.mktemp("next"), "1.0.0", "1.1.0"))
+        one.bundle(changed(tmp_path_factory.mktemp("next"), "1.0.0", "1.1.0"))
     return one
 
 
@@ -42,7 +42,7 @@ def alone(what: str) -> Iterator[None]:
         yield
 
 
-def _changed(folder: Path, before: str, after: str) -> Path:
+def changed(folder: Path, before: str, after: str) -> Path:
     """The product's project with another version of its image."""
     project = folder / "app"
     project.mkdir()

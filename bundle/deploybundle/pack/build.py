@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from deploybundle import sources, trust
-from deploybundle.errors import RefusedError
-from deploybundle.open import Around, BlobAt, Bundle, Image, Layer, Progress, media
+from deploybundle.errors import DeployctlError, RefusedError
+from deploybundle.open import Around, BlobAt, Bundle, Image, Layer, Progress, media, open_bundle, verify_blobs
 from deploybundle.open.medium import Medium
 from deploybundle.open.reader import open_medium
 from deploybundle.open.streams import CHUNK
@@ -21,7 +21,7 @@ from deploybundle.pack.delta import DeltaWriter, Patcher, bases_of, delta_of, he
 from deploybundle.pack.layers import LEVEL, Layers, compressor_of
 from deploybundle.pack.partial import partial
 from deploybundle.pack.problems import CannotBundle, ImageChanged
-from deploybundle.pack.writer import Blob, Writer
+from deploybundle.pack.writer import Blob, Measure, Writer
 from deploybundle.trust import canonical
 
 Members = sources.Members
@@ -79,10 +79,15 @@ def build(
     name = f"{meta['name']} {meta['version']}"
     named_kinds = [*kinds, *(["sbom"] if boms else []), "release"]
     head = oci.head_size(name, [image.ref for image in images], named_kinds)
+    known = [*since, *known]
+    if not since and (same := _unchanged(out, _Job(Measure(head), _Known(known), images, out.parent, level, None), signer)):
+        same.job.run(source, kinds, meta, boms)
+        if same.holds(oci.index(head, name, same.job.manifests, same.job.kinds, same.job.installer)):
+            return same.built()
     with partial(out, split) as sink:
         writer = DeltaWriter(sink, _held(since)) if since else Writer(sink, head)
         patcher = Patcher(out.parent, bases_of(images, since)) if since else None
-        job = _Job(writer, _Known([*since, *known]), images, out.parent, level, progress, patcher)
+        job = _Job(writer, _Known(known), images, out.parent, level, progress, patcher)
         job.run(source, kinds, meta, boms)
         index = oci.index(head, name, job.manifests, job.kinds, job.installer)
         digest = f"sha256:{hashlib.sha256(index).hexdigest()}"
@@ -94,6 +99,39 @@ def build(
             size = writer.end()
         _check(sink.medium(), signer, since)
     return Built(out, digest, size, job.exported, job.layers.written, job.reused)
+
+
+@dataclass(frozen=True)
+class _Same:
+    """The bundle that is there already under this name, and a job that only measures."""
+
+    bundle: Bundle
+    job: _Job
+
+    def holds(self, index: bytes) -> bool:
+        """Whether it is what would be written, to the last byte."""
+        try:
+            if index == self.bundle.index:
+                verify_blobs(self.bundle)
+                return True
+        except DeployctlError:
+            pass
+        return False
+
+    def built(self) -> Built:
+        return Built(self.bundle.path, self.bundle.index_digest, self.bundle.size, 0, 0, self.job.reused)
+
+
+def _unchanged(out: Path, job: _Job, signer: trust.Signer) -> _Same | None:
+    """What may turn out to be unchanged: a bundle of this name by this key, whose images are all known. Nothing is exported."""
+    try:
+        bundle = open_bundle(out, [signer.public]) if out.exists() else None
+    except DeployctlError:
+        return None
+    known = all(
+        image.config_digest in job.known.configs and set(image.diff_ids) <= set(job.known.layers) for image in job.images
+    )
+    return _Same(bundle, job) if bundle and known else None
 
 
 def _held(since: Sequence[Bundle]) -> dict[str, BlobAt]:

@@ -58,6 +58,20 @@ def test_an_unchanged_build_exports_nothing_and_makes_the_same_index(vendor: Ven
     verify_blobs(vendor.open())
 
 
+def test_an_unchanged_bundle_is_left_as_it_is_unless_it_is_damaged(vendor: Vendor) -> None:
+    path = vendor.build().path
+    before = path.stat()
+    again = vendor.build(known=[vendor.open()])
+    assert path.stat() == before and again.size == before.st_size
+    data = bytearray(path.read_bytes())
+    data[vendor.open().blobs[next(iter(vendor.open().blobs))].offset] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(pack.EarlierBundleDamaged):
+        vendor.build(known=[vendor.open()])
+    vendor.build()
+    verify_blobs(vendor.open())
+
+
 def test_a_changed_layer_exports_its_image_only(vendor: Vendor) -> None:
     vendor.build("old.tar")
     vendor.source.images = {

@@ -20,7 +20,7 @@ from deployctl.commands.keyset import keyset_path
 from deployctl.commands.options import Json, PassphraseFile, cache, config
 
 NAME = "bundle"
-SMALLEST, BLOCK = (64 << 10) - 1, 512
+SMALLEST, BLOCK = (4 << 10) - 1, 512
 
 
 class PartSizeInvalid(InputError):
@@ -80,7 +80,7 @@ def part_size(text: str) -> int:
     match = re.fullmatch(r"([1-9][0-9]{0,9}) ?(|k|M|G|T)(i?)B?", text)
     size = int(match[1]) * (1024 if match[3] else 1000) ** " kMGT".index(match[2] or " ") if match else 0
     if size <= SMALLEST:
-        raise PartSizeInvalid(f"expected a size such as 4GiB or 700MB, at least 64KiB, got {text!r}", place="--split")
+        raise PartSizeInvalid(f"expected a size such as 4GiB or 700MB, at least 4KiB, got {text!r}", place="--split")
     return (size - 1) // BLOCK * BLOCK
 
 
