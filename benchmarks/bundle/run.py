@@ -136,7 +136,10 @@ def sha256_speed() -> float:
     return float(said.split()[-1].rstrip("k")) * 1000
 
 
-def judged(rows: dict[str, Run], speed: float) -> list[tuple[str, str, bool]]:
+Aim = tuple[str, str, bool]
+
+
+def judged(rows: dict[str, Run], speed: float) -> list[Aim]:
     """The aims, what was measured, and whether it was met."""
     disk, api, zstd = (
         rows["full, from the engine's disk"],
