@@ -3,7 +3,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export XDG_CACHE_HOME := $(CURDIR)/.cache
 
-.PHONY: setup demo demo-down test lint test-unit test-app test-e2e test-full bench-app clean
+.PHONY: setup demo demo-down test lint test-unit test-app test-e2e test-full molecule bench-app clean
 .DEFAULT_GOAL := help
 
 help:            ## these targets
@@ -18,7 +18,7 @@ demo: setup      ## the main job: a product at the client acme, from one signed 
 demo-down:       ## remove all of the demo
 	@scripts/demo-down
 
-test: lint test-unit test-app test-e2e  ## everything that CI runs
+test: lint test-unit test-app molecule test-e2e  ## everything that CI runs
 
 lint: setup      ## style, types, the order of rooms, Ansible
 	ruff check .
@@ -35,6 +35,9 @@ test-app: setup  ## the product
 
 test-e2e: setup  ## what acts: the real install in rehearsals
 	pytest -q -m 'not full' tests/e2e
+
+molecule: setup  ## each role by itself, and the whole journey, on rehearsed hosts
+	scripts/molecule
 
 test-full: setup ## what takes longer than a CI run may: campaigns
 	pytest -q -m full tests/e2e

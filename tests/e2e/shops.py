@@ -104,7 +104,7 @@ class Shop:
     def state(self) -> dict[str, str]:
         """What lies and runs on each host."""
         script = (
-            "find /etc/deployctl /var/lib/deployctl /run/deployctl -type f ! -name lock.json -exec sha256sum {} + 2>/dev/null;"
+            "find /etc/deployctl /var/lib/deployctl /run/deployctl* -type f ! -name lock.json -exec sha256sum {} + 2>/dev/null;"
             " docker ps -a --no-trunc --format '{{.ID}} {{.State}} {{.Names}}'; nft list tables"
         )
         names = [host.name for host in self.place.site.targets]

@@ -1,4 +1,4 @@
-"""Sends the archive on the connection's stdin into a folder that only root can read, and applies it there.
+"""Sends the archive on the connection's stdin into a file that only root can read, and applies it there.
 
 Not put_file: that writes as the login user, so secrets would lie in his folder for a moment.
 """
@@ -11,7 +11,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-RECEIVE = "sh -c 'umask 077; mkdir -p /run/deployctl && f=$(mktemp /run/deployctl/files-XXXXXX) && cat > $f && echo $f'"
+RECEIVE = "sh -c 'umask 077; f=$(mktemp /run/deployctl-files-XXXXXX) && cat > $f && echo $f'"
 
 
 class ActionModule(ActionBase):

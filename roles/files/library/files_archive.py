@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Applies one archive of files to a host. Its action plugin brings the archive into a folder that only root reads."""
+"""Applies one archive of files to a host. Its action plugin brings the archive into a file that only root reads."""
 
 from __future__ import annotations
 
@@ -69,6 +69,7 @@ def apply(tar, remove, check_mode, want_diff):
     stale = [(member, path, data) for member, path, data in wanted if not same(member, path, data)]
     gone = [path for path in remove if os.path.lexists(path)]
     diff = [changes(member, path, data) for member, path, data in stale] if want_diff else []
+    diff += [{"before_header": path, "after_header": path, "before": "there\n", "after": "removed\n"} for path in gone]
     if not check_mode:
         for member, path, data in stale:
             put(member, path, data)

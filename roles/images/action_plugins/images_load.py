@@ -14,7 +14,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 from deploybundle.errors import DeployctlError
-from deploybundle.open import Around, Bundle, open_bundle
+from deploybundle.open import Around, Bundle, Image, open_bundle
 from deploybundle.trust import load_trust
 from deployctl.hosts.events import emit
 from deployctl.hosts.sending import around_of
@@ -24,8 +24,10 @@ from deployctl.site import Host
 
 # `docker load` on a containerd store may print an error and still say success: the image itself is asked for afterwards.
 LOAD = '[ "$(id -u)" = 0 ] || exec sudo -n sh -c "$0" sh "$1"; docker load -q >&2 && docker image inspect -f "{{.Id}}" "$1"'
+LOOK = '[ "$(id -u)" = 0 ] || exec sudo -n sh -c "$0" sh "$@"; docker image inspect -f "{{.Id}}" "$@" 2>/dev/null; true'
 STEP = 4 << 20
 SSH_FAILED = 255
+Way = tuple[Host, Path]
 
 
 class ActionModule(ActionBase):
@@ -33,24 +35,28 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result = super().run(tmp, task_vars)
-        images = self._task.args["images"]
-        result.update(changed=bool(images), images=[str(item["tag"]) for item in images], bytes=0)
-        if self._task.check_mode:
-            return dict(result)
         try:
-            result["bytes"] = sum(self._load_all(images, task_vars or {}))
+            around = around_of(task_vars or {})
+            bundle = the_bundle(Path(self._task.args["bundle"]), str(self._task.args.get("index") or ""), around)
+            way = self._way(task_vars or {})
+            images = self._lacking(bundle, way)
+            sent = [] if self._task.check_mode else [self._load(bundle, item, way) for item in images]
         except (DeployctlError, OSError) as problem:
             raise AnsibleActionFail(str(problem)) from problem
-        return dict(result)
+        return {**result, "changed": bool(images), "images": [str(item["tag"]) for item in images], "bytes": sum(sent)}
 
-    def _load_all(self, images: list[dict[str, Any]], variables: dict[str, Any]) -> Iterator[int]:
-        bundle = the_bundle(Path(self._task.args["bundle"]), str(self._task.args.get("index") or ""), around_of(variables))
-        host, known_hosts = self._way(variables)
-        for item in images:
-            command = ssh_command(host, known_hosts, "sh", "-c", LOAD, LOAD, str(item["tag"]))
-            yield load(bundle, item, str(self._task.args["encoding"]), host.name, command)
+    def _lacking(self, bundle: Bundle, way: Way) -> list[dict[str, Any]]:
+        """Those of the images that the host does not have under their tags: the plan may be older than the host's state."""
+        images = self._task.args["images"]
+        command = ssh_command(*way, "sh", "-c", LOOK, LOOK, *(str(item["tag"]) for item in images))
+        there = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False).stdout.split()
+        return [item for item in images if not loaded_ids(planned(bundle, item)) & set(there)]
 
-    def _way(self, variables: dict[str, Any]) -> tuple[Host, Path]:
+    def _load(self, bundle: Bundle, item: dict[str, Any], way: Way) -> int:
+        command = ssh_command(*way, "sh", "-c", LOAD, LOAD, str(item["tag"]))
+        return load(bundle, item, str(self._task.args["encoding"]), way[0].name, command)
+
+    def _way(self, variables: dict[str, Any]) -> Way:
         """The host as the connection plugin sees it: its options are templated and have their sources sorted out."""
         name, address = variables["inventory_hostname"], str(variables.get("ansible_host", variables["inventory_hostname"]))
         known = variables.get("deployctl_known_hosts") or Path(variables["inventory_dir"]) / "known_hosts"
@@ -75,11 +81,17 @@ def the_bundle(path: Path, index: str, around: Around | None = None) -> Bundle:
     return bundle
 
 
-def load(bundle: Bundle, item: dict[str, Any], encoding: str, host: str, command: list[str]) -> int:
-    """One image. Returns the bytes sent; raises AnsibleActionFail when the host does not have it afterwards."""
+def planned(bundle: Bundle, item: dict[str, Any]) -> Image:
+    """The image of the bundle that the plan means."""
     image = bundle.images[item["ref"]]
     if image.config_digest != item["config"]:
         raise AnsibleActionFail(f"{item['ref']}: the plan means {item['config']}, the bundle has {image.config_digest}")
+    return image
+
+
+def load(bundle: Bundle, item: dict[str, Any], encoding: str, host: str, command: list[str]) -> int:
+    """One image. Returns the bytes sent; raises AnsibleActionFail when the host does not have it afterwards."""
+    image = planned(bundle, item)
     size, stream = wire(image, item["missing"], encoding, bundle.open, tag=str(item["tag"]))
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
