@@ -1,4 +1,4 @@
-"""`ansible-playbook --check --diff` of every playbook: it tells, changes nothing, and shows no secret. At a site of one host."""
+"""`ansible-playbook --check --diff` of every playbook: it tells, changes nothing, and shows no secret."""
 
 from __future__ import annotations
 
@@ -13,23 +13,22 @@ pytestmark = pytest.mark.e2e
 OLD, NEW = "collector-1.0.0.bundle.tar", "collector-1.1.0.bundle.tar"
 HOME = "/opt/deployctl/current"
 PLAYBOOKS = sorted(path.name for path in (ROOT / "playbooks").glob("*.yml"))
-LEFT_OUT = (
+LEFT_OUT = [
     "/dev",
     "/proc",
     "/run",
     "/sys",
     "/tmp",
     "/var/cache",
-    "/var/lib/containerd",
-    "/var/lib/docker",
-    "/var/lib/systemd",
     "/var/log",
-)
+    *(f"/var/lib/{name}" for name in ("containerd", "docker", "systemd")),
+]
 SNAPSHOT = f"""
 find / \\( {" -o ".join(f"-path {path}" for path in LEFT_OUT)} \\) -prune -o ! -type d -printf '%p %m %U:%G %s %l %T@\\n' \
   -o -printf '%p %m %U:%G\\n' | sort
 ls -d /run/deployctl* /tmp/* 2>/dev/null
-docker ps -a --no-trunc --format '{{{{.ID}}}} {{{{.Names}}}} {{{{.State}}}}' | sort; docker ps -aq | xargs -r docker inspect -f '{{{{.State.StartedAt}}}}'
+docker ps -a --no-trunc --format '{{{{.ID}}}} {{{{.Names}}}} {{{{.State}}}}' | sort
+docker ps -aq | xargs -r docker inspect -f '{{{{.State.StartedAt}}}}'
 docker image ls --no-trunc --format '{{{{.ID}}}} {{{{.Tag}}}}' | sort; docker volume ls -q; docker network ls -q
 nft -s list ruleset; iptables-save | sed 's/^#.*//; s/\\[[0-9:]*\\]//'
 systemctl list-unit-files --state=enabled --no-legend; systemctl show -p ActiveEnterTimestamp deployctl-network docker nftables
@@ -87,14 +86,15 @@ def test_on_a_bare_host(bare: Place, playbook: str) -> None:
     done = checked(bare, playbook, OLD)
     if playbook == "install.yml":
         assert changed(done) >= 4  # images, files, network, services, record
-        assert "+name: collector" in done.stdout
-        assert "/secrets/" in done.stdout
+        shown = [line for line in done.stdout.splitlines() if line.startswith(("+++", "+name", "+services"))]
+        assert [line for line in shown if "/secrets/" in line]
+        assert "+name: collector" in shown
 
 
 @pytest.mark.parametrize("playbook", PLAYBOOKS)
 def test_with_a_newer_release_and_after_drift(installed: Place, playbook: str) -> None:
     installed.on("srv1", "docker stop -t 5 collector-worker-1; echo '# by hand' >> /etc/deployctl/collector/compose.yaml")
-    installed.on("srv1", "for f in /var/lib/deployctl/collector/secrets/api/*/*; do echo drifted > $f; done")
+    installed.on("srv1", "find /var/lib/deployctl/collector/secrets/api -type f -exec sh -c 'echo drifted > $0' {} ';'")
     done = checked(installed, playbook, NEW)
     if playbook == "install.yml":
         assert changed(done) >= 3
