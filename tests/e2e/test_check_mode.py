@@ -86,14 +86,15 @@ def test_on_a_bare_host(bare: Place, playbook: str) -> None:
     done = checked(bare, playbook, OLD)
     if playbook == "install.yml":
         assert changed(done) >= 4  # images, files, network, services, record
-        shown = [line for line in done.stdout.splitlines() if line.startswith(("+++", "+name", "+services"))]
-        assert [line for line in shown if "/secrets/" in line]
-        assert "+name: collector" in shown
+        shown = [line.split()[2] for line in done.stdout.splitlines() if line.startswith("+++ after: ")]
+        assert [path for path in shown if path.endswith("/compose.yaml")]
+        assert [path for path in shown if "/secrets/" in path]
+        assert "+deployctl put products on this host." in done.stdout  # what everybody may read is shown
 
 
 @pytest.mark.parametrize("playbook", PLAYBOOKS)
 def test_with_a_newer_release_and_after_drift(installed: Place, playbook: str) -> None:
-    installed.on("srv1", "docker stop -t 5 collector-worker-1; echo '# by hand' >> /etc/deployctl/collector/compose.yaml")
+    installed.on("srv1", "docker stop -t 5 collector-worker-1; echo '# by hand' >> /etc/deployctl/collector/config/nginx.conf")
     installed.on("srv1", "find /var/lib/deployctl/collector/secrets/api -type f -exec sh -c 'echo drifted > $0' {} ';'")
     done = checked(installed, playbook, NEW)
     if playbook == "install.yml":

@@ -16,7 +16,7 @@ from deploybundle.open import Bundle, extract_files, repositories
 from deploybundle.release import ComposeRefused, Port, ProfileUnknown, Release, ReleaseInvalid, load
 from deployctl.desired import Desired, File, Sources, around, desired, own_answers, proposal, settings_of
 from deployctl.hosts import ask, survey
-from deployctl.plan import Plan, plan, read_record
+from deployctl.plan import Plan, held, plan, read_record
 from deployctl.secrets import Backend, load_secrets
 from deployctl.site import Host, Site
 from deployctl.verify import preflight, warnings
@@ -59,7 +59,7 @@ def prepare(site: Site, bundle: Bundle, backend: Backend) -> Prepared:
     """
     site = site.of(bundle.name)
     with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(ask_facts, site, site.targets, bundle.name)
+        asked = pool.submit(ask_facts, site, site.targets, bundle.name, images=False)
         with tempfile.TemporaryDirectory(prefix="deployctl-") as folder:
             project = Path(folder).resolve() / bundle.name
             release = read_at_site(bundle, site, project)
@@ -73,19 +73,24 @@ def prepare(site: Site, bundle: Bundle, backend: Backend) -> Prepared:
 
 def again(before: Prepared) -> Prepared:
     """The same with the facts of now."""
-    facts, errors = ask_facts(before.site, before.hosts, before.bundle.name)
+    facts, errors = ask_facts(before.site, before.hosts, before.bundle.name, images=False)
     return _planned(before.site, before.bundle, before.release, before.desired, facts, errors)
 
 
-def ask_facts(site: Site, hosts: list[Host], project: str) -> tuple[dict[str, dict[str, Any]], list[DeployctlError]]:
-    """What each host has, and the problems of those that could not be asked. Clocks are corrected for the way."""
-    return survey(hosts, lambda host: ask_one(site, host, project))
+def ask_facts(
+    site: Site, hosts: list[Host], project: str, *, images: bool = True
+) -> tuple[dict[str, dict[str, Any]], list[DeployctlError]]:
+    """What each host has, and the problems of those that could not be asked. Clocks are corrected for the way.
+
+    `images` costs each engine a call for each of its images.
+    """
+    return survey(hosts, lambda host: ask_one(site, host, project, images=images))
 
 
-def ask_one(site: Site, host: Host, project: str) -> dict[str, Any]:
+def ask_one(site: Site, host: Host, project: str, *, images: bool = True) -> dict[str, Any]:
     """One host's facts; its clock is told as seconds ahead of ours, half the round trip allowed for."""
     began = time.time()
-    facts = ask(host, site.known_hosts, "facts", {"project": project})
+    facts = ask(host, site.known_hosts, "facts", {"project": project, "images": images})
     facts["record"] = read_record(facts["record"], host.name)
     facts["ahead"] = facts["clock"] - (began + time.time()) / 2
     return facts
@@ -94,6 +99,8 @@ def ask_one(site: Site, host: Host, project: str) -> dict[str, Any]:
 def _planned(
     site: Site, bundle: Bundle, release: Release, shall: Desired, facts: Facts, errors: list[DeployctlError]
 ) -> Prepared:
+    facts, silent_now = _with_images(site, bundle, shall, facts)
+    errors = [*errors, *silent_now]
     reachable = replace(shall, hosts={name: host for name, host in shall.hosts.items() if name in facts})
     steps = plan(
         reachable, facts, bundle.images, site.name, str(bundle.path.absolute()), bundle.index_digest, repositories(bundle)
@@ -108,6 +115,21 @@ def _planned(
 
 def _unasked(error: DeployctlError, project: str) -> str:
     return f"{error}: whether something of {project} from before runs there is not known"
+
+
+def _with_images(site: Site, bundle: Bundle, shall: Desired, facts: Facts) -> tuple[Facts, list[DeployctlError]]:
+    """The facts with each host's images where they matter: where nothing changed, no engine is asked for its images."""
+    asking = [site.hosts[name] for name in facts if "images" not in facts[name] and not _needless(name, bundle, shall, facts)]
+    found, errors = survey(asking, lambda host: ask(host, site.known_hosts, "images", {}))
+    silent = {host.name for host in asking} - set(found)
+    return {name: {**about, **found.get(name, {})} for name, about in facts.items() if name not in silent}, errors
+
+
+def _needless(name: str, bundle: Bundle, shall: Desired, facts: Facts) -> bool:
+    """Whether a host's containers show all its images, or it has nothing of the product and shall have nothing."""
+    if name in shall.hosts:
+        return held(shall.hosts[name], bundle.images, facts[name])
+    return facts[name]["record"] is None and not facts[name]["containers"]
 
 
 def read_at_site(bundle: Bundle, site: Site, project: Path) -> Release:

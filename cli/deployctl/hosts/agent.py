@@ -242,7 +242,6 @@ def engine(project: str) -> Table:
                 "root_dir": info["DockerRootDir"],
                 "zstd_ok": int(version["Version"].split(".")[0]) >= 23,
             },
-            "images": images(docker),
             "networks": networks(docker),
             "volumes": volumes(docker),
             "containers": containers(docker, project),
@@ -258,14 +257,15 @@ def store(info: Table) -> str:
     return "containerd" if "io.containerd.snapshotter.v1" in str(info.get("DriverStatus")) else "classic"
 
 
-def images(docker: Docker) -> Tables:
-    found = []
+def images(request: Table) -> Table:
+    """All images with their layers. Asked for by itself: it costs a call an image, and an install seldom needs it."""
+    docker, found = Docker(), []
     for image in docker.get("/images/json"):
         with contextlib.suppress(Refusal):  # removed meanwhile
             layers = docker.get("/images/{}/json".format(image["Id"])).get("RootFS", {}).get("Layers") or []
             tags = [tag for tag in image.get("RepoTags") or [] if tag != "<none>:<none>"]
             found.append({"id": image["Id"], "tags": tags, "diff_ids": layers})
-    return found
+    return {"images": found}
 
 
 def networks(docker: Docker) -> Tables:
@@ -291,11 +291,12 @@ def containers(docker: Docker, project: str) -> Tables:
     found = []
     for short in docker.containers(project):
         with contextlib.suppress(Refusal):
-            found.append(container(docker.get("/containers/{}/json".format(short["Id"]))))
+            found.append(dict(container(docker.get("/containers/{}/json".format(short["Id"]))), named=short["Image"]))
     return found
 
 
 def container(c: Table) -> Table:
+    """One container. `named`, beside this, is the image's name as long as it still means that image, else its id."""
     now, labels = c["State"], c["Config"].get("Labels") or {}
     return {
         "name": c["Name"].lstrip("/"),
@@ -526,7 +527,7 @@ def free(path: str) -> int:
     return found.f_bavail * found.f_frsize
 
 
-VERBS = {"facts": facts, "lock": lock, "renew": renew, "unlock": unlock, "logs": logs}
+VERBS = {"facts": facts, "images": images, "lock": lock, "renew": renew, "unlock": unlock, "logs": logs}
 
 
 def answer(request: Table) -> None:

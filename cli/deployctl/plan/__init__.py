@@ -1,5 +1,6 @@
 """Facts → desired: steps, order, bytes, host by host. Pure: computed, shown, then applied."""
 
+from deployctl.plan.images import held
 from deployctl.plan.leave import leaving
 from deployctl.plan.model import EDITED, HostPlan, ImageStep, Leave, PackagesStep, Plan
 from deployctl.plan.owned import Owned, owned
@@ -10,5 +11,5 @@ from deployctl.plan.version import older
 
 __all__ = [
     "EDITED", "SCHEMA", "HostPlan", "ImageStep", "Leave", "Owned", "PackagesStep", "Plan", "RecordDamaged", "RecordTooNew",
-    "engine_of", "leaving", "older", "owned", "plan", "read_record", "record", "target_of",
+    "engine_of", "held", "leaving", "older", "owned", "plan", "read_record", "record", "target_of",
 ]  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 
 from deploybundle.open import Image
 from deployctl.desired import HostDesired
-from deployctl.hosts.wire import wire
+from deployctl.hosts.wire import loaded_ids, wire
 from deployctl.plan.model import Encoding, ImageStep
 
 Facts = Mapping[str, Any]
@@ -20,8 +20,18 @@ def encoding(facts: Facts) -> Encoding:
     return "zstd" if facts["docker"]["zstd_ok"] else "raw"
 
 
+def held(host: HostDesired, images: Mapping[str, Image], facts: Facts) -> bool:
+    """Whether the host's containers alone show that it has all its images under their tags: nobody need ask for more."""
+    shown = {(container.get("named"), container["image_id"]) for container in facts["containers"] if "named" in container}
+    return all(
+        any((service.tag, name) in shown for name in loaded_ids(images[service.ref])) for service in host.services.values()
+    )
+
+
 def image_steps(host: HostDesired, images: Mapping[str, Image], facts: Facts) -> tuple[ImageStep, ...]:
     """The images to send, each counting on what the ones before it bring."""
+    if held(host, images, facts):
+        return ()
     chains = {tuple(image["diff_ids"]) for image in facts["images"]}
     return tuple(_steps(host, images, facts, chains))
 

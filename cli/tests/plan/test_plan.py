@@ -86,6 +86,17 @@ def test_a_later_image_counts_on_the_layers_of_an_earlier_one() -> None:
     assert (first.missing, second.missing) == ((0, 1), (1,))
 
 
+def test_containers_that_show_their_images_make_asking_for_images_needless() -> None:
+    shown = [
+        {**container, "named": container["image"], "image_id": SHALL.hosts["srv1"].services[container["service"]].config_digest}
+        for container in THERE["containers"]
+    ]
+    facts = {key: value for key, value in THERE.items() if key != "images"} | {"containers": shown}
+    assert planned(facts).images == ()
+    untagged = [{**shown[0], "named": shown[0]["image_id"]}, *shown[1:]]
+    assert len(planned({**facts, "containers": untagged, "images": []}).images) == 2
+
+
 def changed(path: str, value: Any) -> Callable[[Facts], None]:
     """Set one fact, by its path: words between dots, numbers for places in lists; a slash begins a file's whole path."""
 
