@@ -3,7 +3,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export XDG_CACHE_HOME := $(CURDIR)/.cache
 
-.PHONY: setup demo demo-down test lint test-unit test-app test-e2e test-full molecule bench-app clean
+.PHONY: help setup demo demo-down test lint test-unit test-app test-e2e test-full molecule bench bench-install bench-bundle bench-app clean
 .DEFAULT_GOAL := help
 
 help:            ## these targets
@@ -44,12 +44,17 @@ test-full: setup ## what takes longer than a CI run may: campaigns
 	scripts/fuzz 600
 	app/scripts/test -m full --no-cov
 
-bench-app: setup ## the product beside its floors; writes its section of docs/benchmarks.md
+bench: bench-install bench-bundle bench-app  ## all benchmarks, side by side: docs/benchmarks.md
+
+bench-install: setup  ## what an install costs: bytes on the wire, seconds, calls
+	@python benchmarks/install/run.py
+
+bench-bundle: setup ## the bundle beside docker save, skopeo and what else is on PATH
+	@python benchmarks/bundle/run.py
+
+bench-app: setup ## the product beside its floors
 	app/scripts/test --collect-only -q -m full --no-cov >/dev/null
 	app/.venv/bin/python benchmarks/app/bench.py
-
-bench-bundle: setup ## the bundle beside docker save, skopeo, hauler: writes docs/benchmarks.md
-	@python benchmarks/bundle/run.py
 
 clean: demo-down ## also the environment and the caches
 	rm -rf .venv .cache app/.venv app/wheels .*_cache
