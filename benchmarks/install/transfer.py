@@ -24,7 +24,7 @@ LIBRARY = Path(sys.modules["os"].__file__ or "").parent
 SIZES = {"source": 1_200_000, "dependencies": 30_000_000}
 """Bytes of Python source in the layer of the application, and in the one below it with what it needs."""
 DOCKERFILE = "FROM collector/app:1.0.0\nCOPY dependencies /bench/dependencies\nCOPY source /bench/source\n"
-COMPOSE = "name: bench\nservices:\n  app: {image: 'IMAGE'}\n"
+COMPOSE = "name: layered\nservices:\n  app: {image: 'IMAGE'}\n"
 LOAD = "sudo docker load -q"
 
 
@@ -78,10 +78,10 @@ def cases(place: Place, vendor: Vendor, folder: Path) -> Iterator[Case]:
     """The two changes: the application's own source, and what it depends on (which takes the source's layer along)."""
     wire, plugin = Wire(place, "app1", folder), _plugin()
     with _images(folder):
-        for what, tag in (("application layer", "bench/app:2"), ("dependencies", "bench/app:3")):
+        for what, tag in (("application layer", "layered/app:2"), ("dependencies", "layered/app:3")):
             bundle = _bundle(vendor, folder, tag)
             image = bundle.images[tag]
-            missing = [number for number, layer in enumerate(image.layers) if layer.diff_id not in _layers("bench/app:1")]
+            missing = [number for number, layer in enumerate(image.layers) if layer.diff_id not in _layers("layered/app:1")]
             layers = {
                 "zstd": sum(image.layers[number].blob.size for number in missing),
                 "raw": sum(image.layers[number].raw_size for number in missing),
@@ -99,7 +99,7 @@ def _ways(
             argv = ["bash", "-c", script, "bash", *wire.command("sh", "-c", LOAD)]
             yield name, wire.measured(lambda argv=argv: subprocess.run(argv, check=True, capture_output=True))  # type: ignore[misc]
     for encoding in ("raw", "zstd"):
-        tag = f"bench/sent:{encoding}"
+        tag = f"layered/sent:{encoding}"
         item = {"ref": image.ref, "tag": tag, "config": image.config_digest, "missing": missing}
         command = wire.command("sh", "-c", plugin.LOAD, plugin.LOAD, tag)
         with _before(place, tag):
@@ -110,10 +110,10 @@ def _ways(
 @contextmanager
 def _before(place: Place, tag: str) -> Iterator[None]:
     """The host has the image before, and not this one; and again not afterwards."""
-    there = place.on("app1", "docker image inspect -f '{{.Id}}' bench/app:1", check=False).returncode == 0
+    there = place.on("app1", "docker image inspect -f '{{.Id}}' layered/app:1", check=False).returncode == 0
     if not there:
         subprocess.run(
-            ["bash", "-c", f"docker save bench/app:1 | docker exec -i rh-{place.client}-app1 docker load -q"],
+            ["bash", "-c", f"docker save layered/app:1 | docker exec -i rh-{place.client}-app1 docker load -q"],
             check=True, capture_output=True,
         )  # fmt: skip
     yield
@@ -133,11 +133,11 @@ def _images(folder: Path) -> Iterator[None]:
             for which, part in enumerate(parts):
                 path = sorted((context / part).iterdir())[which]
                 path.write_text(path.read_text() + f"\n# release {number}\n")
-            subprocess.run(["docker", "build", "-q", "-t", f"bench/app:{number}", context], check=True, capture_output=True)
+            subprocess.run(["docker", "build", "-q", "-t", f"layered/app:{number}", context], check=True, capture_output=True)
         yield
     finally:
         subprocess.run(
-            ["docker", "image", "rm", *(f"bench/app:{number}" for number in changes)], check=False, capture_output=True
+            ["docker", "image", "rm", *(f"layered/app:{number}" for number in changes)], check=False, capture_output=True
         )
 
 
@@ -166,7 +166,7 @@ def _bundle(vendor: Vendor, folder: Path, tag: str) -> Bundle:
     (project / "compose.yaml").write_text(COMPOSE.replace("IMAGE", tag))
     version = tag[-1] + ".0.0"
     vendor.run("bundle", str(project), "--version", version, "--out", str(project))
-    return open_bundle(project / f"bench-{version}.bundle.tar", None)
+    return open_bundle(project / f"layered-{version}.bundle.tar", None)
 
 
 def _plugin() -> ModuleType:
