@@ -1,4 +1,4 @@
-"""compose.yaml, as docker-bench-security looks at containers: users, capabilities, limits, networks, no secret in the environment."""
+"""compose.yaml, as docker-bench-security looks at it: users, capabilities, limits, networks, no secret in the environment."""
 
 import json
 from pathlib import Path

@@ -205,7 +205,7 @@ def test_a_command_that_does_not_say_which_product_is_told_so(site: Place) -> No
         "which product? Installed from here were alpha, beta",
         f"name it: {USB}/{ALPHA}",
     )
-    said(run(site, "remove", "--yes"), Exit.INPUT, "which one? There are alpha, beta", "--project alpha")
+    said(run(site, "remove", "--yes"), Exit.INPUT, "which one? There are alpha, beta", "[which-product]", "--project alpha")
     said(run(site, "status", "--project alhpa"), Exit.INPUT, 'no product "alhpa" is installed there', 'did you mean "alpha"?')
 
 
@@ -293,11 +293,17 @@ def test_nothing_is_removed_that_nobody_confirmed_or_that_is_not_there(site: Pla
         run(site, "remove", "--project beta"), Exit.INPUT, "nobody can be asked here", "keep   volume beta_data, with its data"
     )
     typed = f"echo alpha | script -qec 'deployctl remove --client {site.client} --project beta' /dev/null"
-    said(site.deploy(typed, check=False), Exit.INPUT, f"that is not {site.client}; nothing was removed")
+    said(
+        site.deploy(typed, check=False),
+        Exit.INPUT,
+        f"that is not {site.client}; nothing was removed",
+        "[removal-not-confirmed]",
+    )
     said(
         run(site, "remove", "--project beta --volumes beta_dta"),
         Exit.INPUT,
         'no volume "beta_dta"',
+        "[volume-unknown]",
         'did you mean "beta_data"?',
     )
     said(run(site, "remove", "--project gamma --yes"), Exit.INPUT, "nothing of gamma is on its hosts")

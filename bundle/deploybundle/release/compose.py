@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .problems import ComposeMissing, ComposeRefused
-from .raw import load_yaml
+from .raw import load_answer
 
 FILE_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 _LOG_LINE = re.compile(r"^time=\"[^\"]*\" level=(\w+) msg=")
@@ -43,7 +43,7 @@ class Compose:
     def config(self, profiles: Sequence[str]) -> dict[str, Any]:
         """The normalised model: interpolated, paths absolute, env_files read. Raises ComposeRefused."""
         wanted = [word for profile in profiles for word in ("--profile", profile)]
-        return dict(load_yaml(self._run(*wanted, "config")))
+        return dict(load_answer(self._run(*wanted, "config")))
 
     def variables(self) -> list[Variable]:
         """All variables of the files, sorted by name; those only in an env_file are not among them."""

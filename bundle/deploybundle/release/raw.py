@@ -14,16 +14,25 @@ import yaml
 from .problems import Problem, ReleaseInvalid
 
 _VARIABLE = re.compile(r"\$(?:(?P<bare>\w+)|\{(?P<name>\w+)(?:(?P<mark>:?[-+?])(?P<word>[^}]*))?\})")
-_TIMESTAMP = "tag:yaml.org,2002:timestamp"
+_MERGE, _VALUE, _TIMESTAMP = (f"tag:yaml.org,2002:{name}" for name in ("merge", "value", "timestamp"))
+
+
+def _without(*tags: str) -> dict[str, Any]:
+    """The resolvers of plain words without those of `tags`, whose words are then text."""
+    found = yaml.SafeLoader.yaml_implicit_resolvers.items()
+    return {first: [(tag, pattern) for tag, pattern in resolvers if tag not in tags] for first, resolvers in found}
 
 
 class _Loader(yaml.SafeLoader):
     """Safe YAML without dates, and with Compose's tags (`!reset`, `!override`) taken as what they mark."""
 
-    yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in resolvers if tag != _TIMESTAMP]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
+    yaml_implicit_resolvers = _without(_VALUE, _TIMESTAMP)
+
+
+class _AnswerLoader(_Loader):
+    """The same for what Compose writes: there `<<` is a word as any other."""
+
+    yaml_implicit_resolvers = _without(_MERGE, _VALUE, _TIMESTAMP)
 
 
 def _tagged(loader: yaml.SafeLoader, _suffix: str, node: yaml.Node) -> Any:
@@ -40,6 +49,11 @@ _Loader.add_multi_constructor("!", _tagged)
 def load_yaml(text: str) -> Any:
     """YAML as plain values; dates stay text."""
     return yaml.load(text, Loader=_Loader)  # noqa: S506  a subclass of SafeLoader
+
+
+def load_answer(text: str) -> Any:
+    """What Compose answered, as plain values: it has merged already."""
+    return yaml.load(text, Loader=_AnswerLoader)  # noqa: S506  a subclass of SafeLoader
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,8 @@ from deployctl.rehearsal.state import RehearsalBusy, changing
         (["keyset", "show"], "no-key-set"),
         (["rehearse", "shell", "--client", "nobody", "web1"], "rehearsal-not-up"),
         (["status", "--client", "here"], "nothing-installed"),
+        (["files", "--client", "here", "--host", "b"], "no-such-host"),
+        (["bundle", "--split", "4 fish", "--key", "made/key"], "part-size-invalid"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -85,7 +87,7 @@ def test_an_answer_that_the_release_cannot_take_is_placed_in_client_yml(monkeypa
     monkeypatch.setattr(sys.modules["deployctl.apply.prepare"], "read_bundle", read)  # apply.prepare is the function, too
     settings = {"TZ": "UTC", "PORT": "high"}
     client = type("Client", (), {"settings": settings, "profiles": []})
-    where: Any = type("Site", (), {"folder": Path("/acme"), "client": client})
+    where: Any = type("Site", (), {"folder": Path("/acme"), "client": client, "of": lambda self, name: self})()
     bundle: Any = type("Bundle", (), {"name": "shop"})
     with pytest.raises(SettingRefused, match="client.yml: settings.PORT: compose.yaml: invalid port: high"):
         read_at_site(bundle, where, Path("/x"))
