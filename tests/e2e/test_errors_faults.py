@@ -32,13 +32,15 @@ def odd(shop: Shop) -> Done:
     """An install on hosts each of which has an oddity or two. The clock is shifted for what the agent reads."""
     place = shop.place
     shop.hang_up()
-    place.on("web1", f"echo '{LATER}' > /usr/lib/python3/dist-packages/sitecustomize.py; mv /usr/sbin/nft /root/;"
+    place.on("web1", f"echo '{LATER}' > /usr/lib/python3/dist-packages/sitecustomize.py; nft flush ruleset;"
+             " mv /usr/sbin/nft /root/;"
              " ip route add 172.30.3.0/24 dev lo")  # fmt: skip
     place.on("app1", "mv /usr/bin/python3 /root/")
     place.on("app2", "systemctl stop ssh.socket ssh 2>/dev/null; true")
     place.on("db1", "mkdir -p /var/lib/deployctl/shop; echo '{' > /var/lib/deployctl/shop/lock.json")
     done = shop.install()
-    place.on("web1", "rm /usr/lib/python3/dist-packages/sitecustomize.py; mv /root/nft /usr/sbin/; ip route del 172.30.3.0/24")
+    place.on("web1", "rm /usr/lib/python3/dist-packages/sitecustomize.py; mv /root/nft /usr/sbin/; ip route del 172.30.3.0/24;"
+             " systemctl restart docker")  # fmt: skip
     place.on("app1", "mv /root/python3 /usr/bin/")
     place.on("app2", "systemctl start ssh")
     place.on("db1", "rm -r /var/lib/deployctl/shop")
@@ -51,12 +53,13 @@ def odd(shop: Shop) -> Done:
         ("web1: its clock is 108", "ahead of", "[clock-skewed]"),
         ("web1: no nftables", "[host-tool-missing]"),
         ("web1: 172.30.3.0/24 is in use", "[pool-taken]"),
+        ("web1: Docker's own iptables rules are gone", "[engine-rules-gone]"),
         ("app1: no python3", "[no-python]"),
         ("app2: ", "refused the connection", "[ssh-refused]"),
         ("db1: ", "lock.json is not JSON", "[agent-failed]"),
         ("to mend before anything changes [preflight-failed]",),
     ],
-    ids=["clock", "tool", "pool", "python", "sshd", "damaged", "one-list"],
+    ids=["clock", "tool", "pool", "rules", "python", "sshd", "damaged", "one-list"],
 )
 def test_what_is_odd_at_hosts_is_told_with_its_code(odd: Done, words: tuple[str, ...]) -> None:
     complains(odd, Exit.SITE, *words)
@@ -137,6 +140,15 @@ def test_a_path_with_an_umlaut_and_a_space_is_a_path(shop: Shop, far: str) -> No
     done = shop.place.deploy(f"deployctl install --client {client} --inventories {far} {VAULT} {USB}/{GOOD}", check=False)
     assert done.returncode == Exit.DONE, done.stdout + done.stderr
     assert set(shop.records().values()) == {"1.0.0"}
+
+
+def test_an_older_release_than_the_installed_is_refused_unless_it_is_meant(
+    shop: Shop, vendor: Vendor, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    vendor.bundle(project(tmp_path_factory.mktemp("old") / "old", "0.9.0"))
+    before = shop.state()
+    complains(shop.install("shop-0.9.0.bundle.tar"), Exit.INPUT, "shop 1.0.0 is installed, newer", "[older-release]", "--older")
+    assert shop.state() == before
 
 
 def test_a_narrow_terminal_takes_nothing_away(shop: Shop) -> None:

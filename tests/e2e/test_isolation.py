@@ -29,12 +29,15 @@ x-deployctl:
     - {{from: near, to: "crm:514/udp"}}
     - {{from: near, to: crm:443}}
 services:
-  asker: {{image: "collector/app:1.0.0", command: [sleep, infinity], x-deployctl: {{segment: internal}}}}
-  near: &echo
+  asker: &idle
     image: collector/app:1.0.0
+    command: [sleep, infinity]
+    healthcheck: {{disable: true}}
+    x-deployctl: {{segment: internal}}
+  near: &echo
+    <<: *idle
     command: [python3, -c, "{ECHOING}"]
     expose: ["5353/udp"]
-    x-deployctl: {{segment: internal}}
   far: {{<<: *echo, x-deployctl: {{segment: data}}}}
 """
 ASK_UDP = """
@@ -360,6 +363,8 @@ def test_a_flow_that_the_sites_firewall_blocks_is_named_and_its_row_written(both
         assert f"app1 → db1 ({db}:6379/tcp), for api → redis, worker → redis: timed out [flows-blocked]" in said.stderr
         rows = both.deploy("cat b.csv").stdout.splitlines()
         assert [row.split(",")[1] for row in rows[1:]] == ["app1", "app2"]
-        assert "firewall between segments" in both.status("--flows", "--project collector").stderr
+        said = both.status("--flows", "--project collector")
+        assert (said.returncode, "[flows-broken]" in said.stderr) == (6, True)
+        assert "firewall between segments" in said.stderr
     finally:
         rehearsal.update_router(both.site, flows)

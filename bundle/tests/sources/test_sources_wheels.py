@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deploybundle.sources import PYTHONS, WheelsNotFetched, compose_binary, own_wheel, wheels
+from deploybundle.sources import PYTHONS, WheelsNotFetched, compose_binary, own, own_wheel, wheels
 from deploybundle.sources.compose_binary import VARIABLE, ComposeNotFound, ComposeTooOld
 from deploybundle.sources.locks import read_lock
 from deploybundle.sources.wheels import _digest as cache_digest
@@ -64,6 +64,15 @@ def test_our_own_wheel_has_the_same_bytes_each_time(tmp_path: Path) -> None:
     assert first.name == second.name and first.read_bytes() == second.read_bytes()
     names = zipfile.ZipFile(first).namelist()
     assert {"deploybundle/sources/install.py", "deployctl/data/locks/site-py311.txt"} <= set(names)
+
+
+def test_a_checkout_that_is_no_wheel_is_told_with_hatchlings_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An editable installation whose pyproject.toml somebody has broken."""
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "deployctl"\n')
+    monkeypatch.setattr(own, "_checkout", lambda installed: tmp_path)
+    with pytest.raises(own.OwnWheelNotBuilt, match="version") as caught:
+        own_wheel(tmp_path / "cache")
+    assert caught.value.place == str(tmp_path)
 
 
 def test_no_compose_is_said_with_where_it_was_looked_for(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from deployctl.rehearsal import docker, firewall, found, guard, images, machines
 from deployctl.rehearsal.firewall import Count, HostFlow
 from deployctl.rehearsal.found import Standing
 from deployctl.rehearsal.inside import exec_in, put, wait_ready
+from deployctl.rehearsal.limits import enough_instances
 from deployctl.rehearsal.machines import Making
 from deployctl.rehearsal.topology import Machine, RehearsalImpossible, Topology, topology
 from deployctl.site import Site
@@ -130,6 +131,7 @@ def _work(plan: Topology, medium: Path | None, say: Say, disks: tuple[tuple[str,
 
 def _may_use_this_machine(plan: Topology) -> None:
     """Raise RehearsalImpossible where another folder's rehearsal has the name, or anybody's network the addresses."""
+    enough_instances(plan)
     for standing in found.machines(plan.client).values():
         if standing.folder != str(plan.folder):
             raise RehearsalImpossible(

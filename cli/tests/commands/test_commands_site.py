@@ -209,6 +209,14 @@ def test_a_laptop_gets_its_files_beside_the_templates(deployctl: Deployctl, home
     assert (site.code, site.err.count("deployctl install --client acme")) == (1, 1)
 
 
+def test_the_table_of_flows_is_a_file_or_a_word_why_not(deployctl: Deployctl, home: Path, acme: Path) -> None:
+    words = ["flows", "--client", "acme", write(home / "p", PROJECT), "--csv"]
+    assert deployctl(*words, "t.csv").code == 0 and "18473" in (home / "t.csv").read_text()
+    said = deployctl(*words, "nowhere/t.csv")
+    assert (said.code, "nowhere/t.csv: could not be written: No such file" in said.err) == (1, True), said.err
+    assert "[csv-not-written]" in said.err
+
+
 @pytest.mark.docker
 def test_a_plan_says_what_this_machine_would_get_and_changes_nothing(deployctl: Deployctl, tiny: Tiny, acme: Path) -> None:
     given = ["--client", "acme", tiny.bundle, "--key", tiny.key, "--vault-password-file", "password"]

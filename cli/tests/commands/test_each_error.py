@@ -25,7 +25,8 @@ from deployctl.apply.prepare import SettingRefused, read_at_site
 from deployctl.commands.ends import DiskFull, FileUnusable, Unexpected, ending
 from deployctl.commands.keygen import PassphrasesDiffer, passphrase
 from deployctl.hosts.errors import SiteLocked, agent_error
-from deployctl.rehearsal.docker import DockerMissing, program
+from deployctl.rehearsal.docker import DockerFailed, DockerMissing, program
+from deployctl.rehearsal.docker import run as docker
 from deployctl.rehearsal.state import RehearsalBusy, changing
 
 
@@ -142,6 +143,23 @@ def test_a_machine_without_docker_has_no_rehearsal(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(DockerMissing):
         program()
+
+
+@pytest.mark.skipif(not shutil.which("docker"), reason="no Docker here")
+def test_what_docker_refuses_is_told_in_its_own_words() -> None:
+    with pytest.raises(DockerFailed, match="network") as caught:
+        docker(["network", "inspect", "--format", "{{.Name}}", "rh-nobody-has-this"])
+    assert caught.value.place == "docker network"
+
+
+def test_a_vendor_without_his_extra_is_told_which(tmp_path: Path) -> None:
+    """In a process of its own, where the library can't be imported, as on a deploy node."""
+    lines = (
+        "import sys", "sys.modules['cyclonedx'] = None", "from deploybundle.sources import sbom",
+        "try: sbom.release_sbom('a', '1', '', [])", "except sbom.SbomImpossible as error: print(error.code, error.hint)",
+    )  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=False)
+    assert done.stdout == "sbom-library pip install 'deployctl[vendor]'\n", done.stderr
 
 
 def test_two_commands_do_not_change_one_rehearsal(tmp_path: Path) -> None:

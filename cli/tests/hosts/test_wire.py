@@ -11,9 +11,8 @@ from typing import BinaryIO
 import pytest
 import zstandard
 
-from deploybundle.errors import InternalBug
 from deploybundle.open import Descriptor, Image, Layer
-from deployctl.hosts.wire import Encoding, loaded_ids, wire
+from deployctl.hosts.wire import Encoding, LayerShort, loaded_ids, wire
 
 RAW = [b"", b"x" * 512, b"layer" * 5000, b"y" * 700]
 TAG = "shop/web:1-0123456789abcdef"
@@ -75,5 +74,5 @@ def test_a_layer_that_an_image_has_twice_is_sent_once() -> None:
 
 def test_a_blob_that_is_too_short_is_not_sent_in_silence() -> None:
     _, stream = wire(image(RAW), [2], "zstd", lambda name: io.BytesIO(b""), tag=TAG)
-    with pytest.raises(InternalBug, match="bytes fewer"):
+    with pytest.raises(LayerShort, match="bytes fewer"):
         list(stream)

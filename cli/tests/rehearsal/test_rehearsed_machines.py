@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.rehearsal import Machine, Topology, topology
+from deployctl.rehearsal import Machine, RehearsalImpossible, Topology, topology
 from deployctl.rehearsal.images import build_argv, tags
+from deployctl.rehearsal.limits import enough_instances
 from deployctl.rehearsal.machines import Making, disk_argv, machine_argv, machine_spec, network_argv, router_argv
 from deployctl.rehearsal.state import sshd
 from deployctl.site import ClientSettings, Host, Site
@@ -87,3 +88,16 @@ def test_images_are_built_on_the_machines_own_network() -> None:
     assert build_argv(Path("/x"), "host:1", "base:1") == [
         "build", "-q", "--network", "host", "--build-arg", "BASE=base:1", "-t", "host:1", "/x",
     ]  # fmt: skip
+
+
+def test_more_machines_than_the_kernel_lets_watch_files_are_refused_with_the_line_that_helps(tmp_path: Path) -> None:
+    hosts = {f"h{number}": Host(f"h{number}", f"10.1.1.{number}", "x", {}) for number in range(10, 32)}
+    many = topology(Site("big", tmp_path, hosts, ClientSettings()))
+    limit = tmp_path / "max_user_instances"
+    limit.write_text("128\n")
+    with pytest.raises(RehearsalImpossible, match="22 machines need 154 inotify instances, .* gives a user 128") as caught:
+        enough_instances(many, limit)
+    assert caught.value.hint == "sysctl -w fs.inotify.max_user_instances=1024"
+    limit.write_text("1024\n")
+    enough_instances(many, limit)
+    enough_instances(many, tmp_path / "elsewhere")
