@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from deploybundle.open import BaseMissing, BlobDamaged, Bundle, BundleDamaged, L
 from deploybundle.open.patch import HEAD, apply
 from deploybundle.open.tar import END, header, padding
 from deploybundle.store import Store
+from deploybundle.store.rebuild import StoreFull
 
 FILES = {f"venv/{n}.py": noise(n, 3000) for n in range(60)}
 OLD = layer({**FILES, "venv/lib.so": noise(99, 200_000)})
@@ -95,6 +98,21 @@ def test_without_its_base_nothing_is_done_and_the_base_is_named(released: Vendor
         opened()
     assert f"collector 1.0.0 (index {old.index_digest}), which is not here" in caught.value.message
     assert not (store.folder / "layers").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a small disk is root's to mount")
+def test_a_store_that_is_full_is_told_and_holds_nothing_half(released: Vendor, tmp_path: Path) -> None:
+    store, opened = site(released, tmp_path)
+    layers = store.folder / "layers"
+    layers.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", layers], check=True)
+    try:
+        with pytest.raises(StoreFull, match="too little room") as caught:
+            store.complete(opened())
+        assert (caught.value.place, list(layers.iterdir())) == (str(layers), [])
+    finally:
+        subprocess.run(["umount", layers], check=True)
+    assert store.complete(opened())
 
 
 def test_a_layer_is_not_read_before_it_was_rebuilt(released: Vendor) -> None:
