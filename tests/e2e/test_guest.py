@@ -243,6 +243,16 @@ def test_a_paused_container_is_made_to_work(site: Place) -> None:
     assert site.on("srv1", "docker exec alpha-store-1 redis-cli ping").stdout == "PONG\n"
 
 
+def test_the_plan_s_own_commands_typed_by_a_person_do_what_install_would(site: Place) -> None:
+    site.on("srv1", "cd /etc/deployctl/alpha && docker compose rm -sf front && nft delete table inet deployctl_alpha")
+    said(run(site, "plan", f"{VAULT} {USB}/{ALPHA}"), Exit.DONE, "load   the network table", "start  front")
+    typed = run(site, "plan", f"--commands {VAULT} {USB}/{ALPHA}").stdout.splitlines()
+    for line in typed:
+        assert line.startswith(("#", "srv1# ")), typed
+        site.on("srv1", line.removeprefix("srv1# "))
+    said(install(site, ALPHA), Exit.DONE, "nothing to change")
+
+
 def test_the_files_are_listed_with_why_and_what_was_changed_is_seen(site: Place) -> None:
     site.on("srv1", "echo '# by hand' >> /etc/deployctl/alpha/compose.yaml; touch /etc/deployctl/alpha/mine")
     found = {one["name"]: one for one in json.loads(run(site, "files", "--project alpha --json").stdout)["files"]}

@@ -15,6 +15,7 @@ from deploybundle.store import Store
 from deployctl.apply import Prepared, prepare, ready, stage
 from deployctl.commands import show
 from deployctl.commands.admission import used_before
+from deployctl.commands.by_hand import by_hand
 from deployctl.commands.options import INVENTORIES, Bundle, Client, Inventories, Json, PasswordFile, site_of, vault_of
 from deployctl.commands.verify import Key, verified
 from deployctl.desired.paths import project_folder, record_file
@@ -36,6 +37,7 @@ class WhichProduct(InputError):
 def command(
     client: Client, bundle: Bundle = None, inventories: Inventories = INVENTORIES, key: Key = None,
     vault_password_file: PasswordFile = None, as_json: Json = False,
+    commands: Annotated[bool, typer.Option("--commands", help="Each step as the command that a person would type.")] = False,
     out: Annotated[Path | None, typer.Option(help="Write the plan here, for ansible-playbook.", hidden=True)] = None,
 ) -> None:  # fmt: skip
     """Show what `install` would do, and change nothing.
@@ -51,7 +53,12 @@ def command(
     if as_json:
         show.data(_as_data(prepared))
         return
-    show.out(describe(prepared.plan))
+    show.out(_typed(prepared) if commands and prepared.plan.changed else describe(prepared.plan))
+
+
+def _typed(prepared: Prepared) -> str:
+    files = {name: host.files for name, host in prepared.desired.hosts.items()}
+    return "\n".join(by_hand(prepared.plan, files))
 
 
 def _as_data(prepared: Prepared) -> dict[str, Any]:
