@@ -58,7 +58,7 @@ def test_a_killed_run_holds_the_lock_for_a_while_and_nothing_of_it_goes_on(shop:
         ("placed: {front: dmz}", ("client.yml:", "placed: unknown key", 'did you mean "place"?')),
         ("place: {front: dmx}", ("client.yml", 'neither a segment nor a host is called "dmx"', 'did you mean "dmz"?')),
         ("place: {frnt: dmz}", ('place.frnt: no service "frnt"', 'did you mean "front"?')),
-        ("ports: {front: {8443: high}}", ("ports.front", "valid integer", "'high'")),
+        ("ports: {front: {8443: high}}", ("ports.front[8443]: expected a whole number", "'high'")),
         ("settings: [", ("client.yml: is not YAML", "line")),
     ],
     ids=["key", "segment", "service", "type", "syntax"],
@@ -108,7 +108,7 @@ def ill(shop: Shop) -> Done:
     [
         ("4 to mend before anything changes",),
         ("web1: ", ".10.11 port 22: ", "is the machine on", "[host-unreachable]"),
-        ("app1: no Docker engine", "apt-get install docker"),
+        ("app1: no Docker engine", "is not replaced: start it", "[no-docker]"),
         ("app2: sudo refused ops", "NOPASSWD"),
         ("db1: sshd refused ops@", "authorized_keys"),
     ],
@@ -145,7 +145,7 @@ def unfit(shop: Shop) -> Done:
         ("app1: no host key is pinned; the host shows ssh-ed25519 SHA256:", "deployctl trust hosts"),
         ("web1: too little disk in /var/lib/docker: 64 MiB free", "MiB needed", "free "),
         ("web1: port 8443/tcp is in use", "client.yml: ports"),
-        ("web1: no `docker compose`", "apt-get install docker-compose"),
+        ("web1: no `docker compose`", "its plugin is gone: apt-get install --reinstall docker-compose"),
     ],
     ids=["other-key", "unknown-key", "disk", "port", "no-compose"],
 )

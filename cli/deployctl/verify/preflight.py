@@ -89,7 +89,10 @@ def _not_brought(facts: Facts, *packages: str) -> str:
 
 
 def _no_compose(facts: Facts) -> str:
-    if "docker-compose" in facts.get("packages", {}):
+    installed = facts.get("packages", {}).get("docker-compose", "")
+    if installed and _version(installed) >= (2,):
+        return f"docker-compose {installed} is installed, yet its plugin is gone: apt-get install --reinstall docker-compose"
+    if installed:
         return (
             "the installed docker-compose is of another kind, and is not replaced: remove it, or install docker-compose-plugin"
         )

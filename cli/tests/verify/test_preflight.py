@@ -54,6 +54,8 @@ def listens(*addresses: str, protocol: str = "tcp", port: int = 8000) -> dict[st
         ({"docker": DOCKER | {"version": "19.03.15"}}, "Docker 19.03.15 is too old; expected 20.10 or newer",
          "upgrade the engine"),
         ({"compose": ""}, "no `docker compose`", "install it: apt-get install docker-compose"),
+        ({"compose": "", "packages": {"docker-compose": "2.26.1-4"}}, "no `docker compose`",
+         "docker-compose 2.26.1-4 is installed, yet its plugin is gone: apt-get install --reinstall docker-compose"),
         ({"compose": "2.17.3"}, "Compose 2.17.3 is too old; expected 2.18 or newer", "upgrade docker-compose"),
         ({"compose": "2.2.0"}, "Compose 2.2.0 is too old; expected 2.18 or newer", "upgrade docker-compose"),
         ({"python": "3.8.10"}, "Python 3.8.10 is too old; expected 3.9 or newer", "upgrade python3"),
