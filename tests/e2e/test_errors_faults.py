@@ -18,7 +18,7 @@ from places import USB, VAULT, Done, Vendor
 from shops import GOOD, Shop, complains, project
 
 pytestmark = pytest.mark.e2e
-LATER = "import time; now = time.time; time.time = lambda: now() + 10800"
+LATER = "import time; time.time = lambda now=time.time: now() + 10800"
 UNIT = "/etc/systemd/system/deployctl-network.service.d"
 
 
@@ -32,14 +32,14 @@ def odd(shop: Shop) -> Done:
     """An install on hosts each of which has an oddity or two. The clock is shifted for what the agent reads."""
     place = shop.place
     shop.hang_up()
-    place.on("web1", f"echo '{LATER}' > /usr/lib/python3/dist-packages/sitecustomize.py; nft flush ruleset;"
+    place.on("web1", f"echo '{LATER}' > /usr/lib/python3/dist-packages/later.pth; nft flush ruleset;"
              " mv /usr/sbin/nft /root/;"
-             " ip route add 172.30.3.0/24 dev lo")  # fmt: skip
+             " ip route add 172.30.3.0/24 dev eth0")  # fmt: skip
     place.on("app1", "mv /usr/bin/python3 /root/")
     place.on("app2", "systemctl stop ssh.socket ssh 2>/dev/null; true")
     place.on("db1", "mkdir -p /var/lib/deployctl/shop; echo '{' > /var/lib/deployctl/shop/lock.json")
     done = shop.install()
-    place.on("web1", "rm /usr/lib/python3/dist-packages/sitecustomize.py; mv /root/nft /usr/sbin/; ip route del 172.30.3.0/24;"
+    place.on("web1", "rm /usr/lib/python3/dist-packages/later.pth; mv /root/nft /usr/sbin/; ip route del 172.30.3.0/24;"
              " systemctl restart docker")  # fmt: skip
     place.on("app1", "mv /root/python3 /usr/bin/")
     place.on("app2", "systemctl start ssh")
@@ -65,7 +65,7 @@ def test_what_is_odd_at_hosts_is_told_with_its_code(odd: Done, words: tuple[str,
     complains(odd, Exit.SITE, *words)
 
 
-def test_a_network_that_eats_large_packets_is_told_within_half_a_minute(shop: Shop) -> None:
+def test_a_network_that_eats_large_packets_is_told_in_time(shop: Shop) -> None:
     shop.hang_up()
     hole = "nft add table inet hole; nft add chain inet hole out '{ type filter hook output priority 0; }'"
     shop.place.on("db1", f"{hole}; nft add rule inet hole out meta length gt 700 drop")
@@ -74,7 +74,7 @@ def test_a_network_that_eats_large_packets_is_told_within_half_a_minute(shop: Sh
     seconds = time.monotonic() - began
     shop.place.on("db1", "nft delete table inet hole")
     complains(done, Exit.SITE, "db1: ", "does not answer as SSH does", "ping -M do", "[ssh-silent]")
-    assert seconds < 60, seconds
+    assert seconds < 90, seconds
 
 
 def test_a_home_that_cannot_be_written_is_told_by_its_path(shop: Shop) -> None:
@@ -116,10 +116,10 @@ def test_a_signal_ends_a_run_as_ctrl_c_does(shop: Shop, signal: str, word: str) 
 
 def test_images_that_somebody_prunes_before_the_start_are_told_and_come_again(shop: Shop) -> None:
     prune = "[Service]\\nExecReload=/usr/bin/docker image prune -af\\nExecStartPost=/usr/bin/docker image prune -af\\n"
-    shop.place.on("app1", f"mkdir -p {UNIT}; printf '{prune}' > {UNIT}/prune.conf")
+    shop.place.on("app2", f"mkdir -p {UNIT}; printf '{prune}' > {UNIT}/prune.conf")
     done = shop.install()
-    shop.place.on("app1", f"rm -r {UNIT}; systemctl daemon-reload")
-    complains(done, Exit.SITE, "app1: Start and wait until healthy: ", "[services-not-started]")
+    shop.place.on("app2", f"rm -r {UNIT}; systemctl daemon-reload")
+    complains(done, Exit.SITE, "app2: Start and wait until healthy: ", "No such image", "[services-not-started]")
 
 
 def test_status_says_that_an_install_did_not_end(shop: Shop) -> None:
@@ -188,3 +188,27 @@ def test_a_host_that_is_cut_off_while_services_start_is_noticed_within_a_minute(
     rehearsal.heal(place.client)
     complains(done, Exit.SITE, "db1: ", "[host-lost]", "the whole log: ")
     assert seconds < TTL + 60, seconds
+
+
+PHASES = ("hosts to change", "Load what is missing", "Apply the archive", "Load the rules", "Start and wait", "The record of")
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("word", PHASES)
+def test_a_host_that_is_lost_at_any_phase_is_told_and_the_same_command_ends_well(shop: Shop, word: str) -> None:
+    place = shop.place
+    place.reset("db1")
+    shop.hang_up()
+    with ThreadPoolExecutor(1) as pool:
+        place.deploy("rm -f now")
+        job = pool.submit(shop.broken, word, "touch now")
+        place.deploy("until [ -e now ]; do sleep 0.05; done")
+        rehearsal.partition(place.client, "db1", "deploy")
+        done = job.result()
+    rehearsal.heal(place.client)
+    shop.hang_up()
+    if done.returncode != Exit.DONE:  # the last phases may be over before the cable is out
+        complains(done, Exit.SITE, "db1: ")
+    time.sleep(TTL + 1)
+    assert shop.install().returncode == Exit.DONE
+    assert set(shop.records().values()) == {"1.0.0"}

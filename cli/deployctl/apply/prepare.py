@@ -59,7 +59,7 @@ def prepare(site: Site, bundle: Bundle, backend: Backend) -> Prepared:
     """
     site = site.of(bundle.name)
     with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(ask_facts, site, site.targets, bundle.name, images=False)
+        asked = pool.submit(ask_facts, site, site.targets, bundle.name)
         with tempfile.TemporaryDirectory(prefix="deployctl-") as folder:
             project = Path(folder).resolve() / bundle.name
             release = read_at_site(bundle, site, project)
@@ -73,12 +73,12 @@ def prepare(site: Site, bundle: Bundle, backend: Backend) -> Prepared:
 
 def again(before: Prepared) -> Prepared:
     """The same with the facts of now."""
-    facts, errors = ask_facts(before.site, before.hosts, before.bundle.name, images=False)
+    facts, errors = ask_facts(before.site, before.hosts, before.bundle.name)
     return _planned(before.site, before.bundle, before.release, before.desired, facts, errors)
 
 
 def ask_facts(
-    site: Site, hosts: list[Host], project: str, *, images: bool = True
+    site: Site, hosts: list[Host], project: str, *, images: bool = False
 ) -> tuple[dict[str, dict[str, Any]], list[DeployctlError]]:
     """What each host has, and the problems of those that could not be asked. Clocks are corrected for the way.
 
@@ -87,7 +87,7 @@ def ask_facts(
     return survey(hosts, lambda host: ask_one(site, host, project, images=images))
 
 
-def ask_one(site: Site, host: Host, project: str, *, images: bool = True) -> dict[str, Any]:
+def ask_one(site: Site, host: Host, project: str, *, images: bool = False) -> dict[str, Any]:
     """One host's facts; its clock is told as seconds ahead of ours, half the round trip allowed for."""
     began = time.time()
     facts = ask(host, site.known_hosts, "facts", {"project": project, "images": images})

@@ -48,7 +48,7 @@ class Removal:
 
 def prepare_removal(site: Site, project: str, delete: Collection[str]) -> Removal:
     """Ask the hosts and plan. Nothing changes. Raises VolumeUnknown."""
-    facts, errors = ask_facts(site, site.targets, project)
+    facts, errors = ask_facts(site, site.targets, project, images=True)
     hosts = leaving(project, facts, delete)
     known = {name for host in hosts.values() if host.leave for name in (*host.leave.volumes, *host.leave.delete)}
     unknown = sorted(set(delete) - known)
@@ -67,7 +67,7 @@ def remove(shown: Removal, events: Callable[[Event], None], log: RunLog) -> Outc
     site, project = shown.site, shown.plan.project
     run = log.run
     with hold(site, shown.hosts, project, run) as lease, work_folder() as work:
-        facts, _ = ask_facts(site, shown.hosts, project)
+        facts, _ = ask_facts(site, shown.hosts, project, images=True)
         if leaving(project, facts, shown.delete) != shown.plan.hosts:
             raise SiteMoved("the site changed since the plan was made", place=site.name, hint="run the command again")
         with Journal(site.state / "journal.sqlite") as journal:

@@ -43,7 +43,7 @@ def command(
     found: list[Owned] = []
     silent: list[DeployctlError] = []
     for name in projects(site, project):
-        facts, errors = ask_facts(site, chosen, name)
+        facts, errors = ask_facts(site, chosen, name, images=True)
         silent += [error for error in errors if str(error) not in map(str, silent)]
         for at, about in facts.items():
             if name in about["projects"]:

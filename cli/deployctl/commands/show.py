@@ -15,6 +15,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from deploybundle.errors import DeployctlError
 from deploybundle.errors import as_data as problem_data
+from deployctl.commands.ends import ending
 
 Step = Callable[[int, int], None]
 """A progress callback: what is done, and the whole; in bytes."""
@@ -35,6 +36,8 @@ def noted(log: Path, write: Callable[[str], None]) -> Iterator[None]:
         error.at = _last[0]  # type: ignore[attr-defined]
         write("".join(traceback.format_exception(error)).rstrip())
         error.log = str(log)  # type: ignore[attr-defined]  # for whoever shows it, whatever class it is of
+        if isinstance(error, KeyboardInterrupt):
+            raise ending(error) from error  # Typer makes a bare exit code of Ctrl-C, and what we know of it would be lost
         raise
     finally:
         _notes.remove(write)

@@ -88,6 +88,8 @@ def facts(request: Table) -> Table:
         compose, rules = pool.submit(compose_version), pool.submit(network, request["project"])
         found = dict(machine(), **engine(request["project"]))
         found["compose"], found["network"] = compose.result(), rules.result()
+    if request.get("images") and not found["docker"]["problem"]:
+        found.update(images(request))
     found["tools"] = {package: bool(shutil.which(tool)) for tool, package in TOOLS.items()}
     record = read_json(state(request, "record.json"))
     files = ours(request, record)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 
 
 def ansible_program(name: str) -> list[str]:
@@ -12,5 +13,9 @@ def ansible_program(name: str) -> list[str]:
 
 
 def ansible_environment() -> dict[str, str]:
-    """Our environment, without the settings that would give Ansible a vault password of its own."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_VAULT")}
+    """Our environment, without the settings that would give Ansible a vault password of its own.
+
+    Its scratch files go where ours go: a home may be read-only.
+    """
+    given = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_VAULT")}
+    return {"ANSIBLE_LOCAL_TEMP": tempfile.gettempdir(), **given}

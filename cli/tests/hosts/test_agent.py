@@ -114,6 +114,7 @@ def test_facts_name_the_engine_and_its_images() -> None:
     assert found["docker"]["store"] in ("classic", "containerd")
     assert "images" not in found  # they are asked for by themselves
     assert all(image["diff_ids"] for image in run("images")["images"])
+    assert all(image["diff_ids"] for image in run("facts", images=True)["images"])  # or with all else, as a removal asks
 
 
 def test_an_unknown_verb_is_an_answer_not_a_traceback() -> None:
