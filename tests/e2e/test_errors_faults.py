@@ -34,12 +34,12 @@ def odd(shop: Shop) -> Done:
     shop.hang_up()
     place.on("web1", f"echo '{LATER}' > /usr/lib/python3/dist-packages/later.pth; nft flush ruleset;"
              " mv /usr/sbin/nft /root/;"
-             " ip route add 172.30.3.0/24 dev eth0")  # fmt: skip
+             " ip route add 172.30.0.0/16 dev eth0")  # fmt: skip
     place.on("app1", "mv /usr/bin/python3 /root/")
     place.on("app2", "systemctl stop ssh.socket ssh 2>/dev/null; true")
     place.on("db1", "mkdir -p /var/lib/deployctl/shop; echo '{' > /var/lib/deployctl/shop/lock.json")
     done = shop.install()
-    place.on("web1", "rm /usr/lib/python3/dist-packages/later.pth; mv /root/nft /usr/sbin/; ip route del 172.30.3.0/24;"
+    place.on("web1", "rm /usr/lib/python3/dist-packages/later.pth; mv /root/nft /usr/sbin/; ip route del 172.30.0.0/16;"
              " systemctl restart docker")  # fmt: skip
     place.on("app1", "mv /root/python3 /usr/bin/")
     place.on("app2", "systemctl start ssh")
@@ -52,7 +52,7 @@ def odd(shop: Shop) -> Done:
     [
         ("web1: its clock is 108", "ahead of", "[clock-skewed]"),
         ("web1: no nftables", "[host-tool-missing]"),
-        ("web1: 172.30.3.0/24 is in use", "[pool-taken]"),
+        ("web1: 172.30.0.0/16 is in use", "[pool-taken]"),
         ("web1: Docker's own iptables rules are gone", "[engine-rules-gone]"),
         ("app1: no python3", "[no-python]"),
         ("app2: ", "refused the connection", "[ssh-refused]"),
