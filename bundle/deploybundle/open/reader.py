@@ -24,11 +24,24 @@ from deploybundle.open.types import BlobAt
 
 @dataclass(frozen=True)
 class Head:
-    """What a bundle says of itself before anything of it was checked: good for finding it in a list, for nothing else."""
+    """What a bundle says of itself before anything of it was checked: good for finding it in a list, for nothing else.
 
-    index_digest: str
-    name: str
+    `index` is not even parsed yet, `place` how to name it to a person.
+    """
+
+    index: bytes
     vendor: trust.PublicKey
+    place: str
+
+    @property
+    def index_digest(self) -> str:
+        """The bundle's identity."""
+        return _sha256(self.index)
+
+    @property
+    def name(self) -> str:
+        """The product's name. BundleDamaged or BundleTooNew if the index is none of ours."""
+        return str(parse_index(self.index, self.place)["annotations"].get(media.NAME, "")).partition(" ")[0]
 
 
 def peek(path: Path, *, folders: Sequence[Path] = ()) -> Head:
@@ -43,8 +56,7 @@ def peek(path: Path, *, folders: Sequence[Path] = ()) -> Head:
         key = trust.PublicKey.parse(data["deployctl/vendor.pub"])
     except ValueError as error:
         raise trust.BadSignature(f"deployctl/vendor.pub: {error}", place=str(path), hint=AGAIN) from error
-    named = str(parse_index(data["index.json"], f"{path}: index.json")["annotations"].get(media.NAME, ""))
-    return Head(f"sha256:{hashlib.sha256(data['index.json']).hexdigest()}", named.partition(" ")[0], key)
+    return Head(data["index.json"], key, f"{path}: index.json")
 
 
 def _peek(tar: Tar) -> dict[str, bytes]:

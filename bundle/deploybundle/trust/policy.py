@@ -67,7 +67,9 @@ class Trust:
         known = self.find(signer)
         if known is None:
             hint = "compare the fingerprint with the vendor by another way; if it is his: deployctl trust add VENDOR.pub"
-            raise UnknownSigner(f"signed by {signer.fingerprint}, which is not trusted here", place=place, hint=hint)
+            trusted = ", ".join(key.fingerprint for key in self.keys) or "none"
+            what = f"signed by {signer.fingerprint}, which is not trusted here; trusted: {trusted}"
+            raise UnknownSigner(what, place=place, hint=hint)
         if known.expires and self.today(now) > known.expires:
             raise KeyExpired(self._expired(known, now), place=place, hint=_NEWER)
 
