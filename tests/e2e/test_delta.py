@@ -56,7 +56,8 @@ def test_without_the_release_that_it_counts_on_it_says_so(acme: Place, sticks: l
 
 def test_a_damaged_part_is_named(acme: Place, sticks: list[Path]) -> None:
     script = (
-        f"cd /tmp/alone && printf x | dd of={sticks[1].name} bs=1 seek=700 conv=notrunc status=none; deployctl verify {NEW}"
+        f"cd /tmp/alone && cp {USB}/{OLD} . &&"
+        f" printf x | dd of={sticks[1].name} bs=1 seek=700 conv=notrunc status=none; deployctl verify {NEW}"
     )
     said = acme.deploy(script, check=False)
     assert said.returncode == 3 and "1 of 3 parts damaged" in said.stderr and sticks[1].name in said.stderr, said.stderr

@@ -78,7 +78,11 @@ def run_playbook(
 
 
 def _command(playbook: str, site: Site, plan_file: Path, work: Path) -> list[str]:
-    variables = {"deployctl_plan_file": str(plan_file), "deployctl_known_hosts": str(site.known_hosts.absolute())}
+    variables = {
+        "deployctl_plan_file": str(plan_file),
+        "deployctl_known_hosts": str(site.known_hosts.absolute()),
+        "deployctl_state": str(site.state.absolute()),  # the inventory that Ansible gets is a view elsewhere
+    }
     (work / "variables.json").write_text(json.dumps(variables))
     (work / "inventory").mkdir()
     view = inventory_view(site.folder, work / "inventory")

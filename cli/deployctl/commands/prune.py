@@ -34,13 +34,12 @@ def command(
     store = Store(site.state)
     folder, keep = store.folder / "store", _with_bases(store, set(kept(store.list(), records(site))))
     told = prune(folder, keep, only_tell=True)
-    if as_json and not yes:
-        show.data(_as_data(told))
-        return
     for name in told.releases:
         show.say(f"  {name}")
     show.say(f"{len(told.releases)} releases, {told.blobs} blobs, {show.size(told.freed)}")
-    if not told.blobs and not told.releases:
+    if not (told.releases or told.blobs) or (as_json and not yes):
+        if as_json:
+            show.data(_as_data(told))
         return
     if not yes and not show.confirm("Delete them?"):
         raise NotConfirmed("nothing was deleted", hint="answer y, or give --yes")

@@ -40,7 +40,7 @@ def way_to(connection: Any, variables: Mapping[str, Any]) -> tuple[Host, Path]:
 
 def around_of(variables: Mapping[str, Any]) -> Around:
     """What a delta counts on: the bundles that this client's store holds, and the layers that it rebuilt."""
-    return Store(Path(variables["inventory_dir"]) / ".site").around()
+    return Store(Path(variables.get("deployctl_state") or Path(variables["inventory_dir"]) / ".site")).around()
 
 
 def bundle_of_plan(path: Path, index: str, around: Around | None = None) -> Bundle:
