@@ -40,7 +40,7 @@ def test_a_site_is_upgraded_from_parts_fed_out_of_order(acme: Place, vendor: Ven
     shutil.copy(sticks[1], vendor.medium)
     acme.install(NEW)
     record = json.loads(acme.on("app1", "cat /var/lib/deployctl/collector/record.json").stdout)
-    assert record["current"]["version"] == "1.1.0"
+    assert record["release"]["version"] == "1.1.0"
     after = acme.containers()
     changed_now = {name.rsplit("/")[-1] for name in after if before.get(name) != after[name]}
     assert changed_now == {"collector-api-1", "collector-worker-1"}

@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from deploybundle import oci
 from deploybundle.open import media
 from deploybundle.open.names import check_names
 from deploybundle.open.problems import AGAIN, BundleDamaged, BundleTooNew
 from deploybundle.open.types import Descriptor, Image, Layer
 from deploybundle.trust import canonical
 
-DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+DIGEST = oci.DIGEST
 REF = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._/:@-]{0,254}")
 KIND = re.compile(
     r"application/vnd\.deployctl\.(release|files|tools|wheels-3\.[0-9]{1,2}|packages-[a-z]{1,16}-[0-9.]{1,8}|sbom|docs|trust)\.v1"
@@ -55,14 +56,15 @@ class Content:
 
     def _manifest(self, value: Any, at: str) -> None:
         descriptor = self._descriptor(value, at, extra={"artifactType"} & set(value if isinstance(value, dict) else ()))
+        if media.RAW_SIZES in descriptor.annotations and "artifactType" not in value:
+            return self._kept(descriptor, at)
         if descriptor.media_type != media.MANIFEST:
             raise self.damaged(f"{at}: expected the media type {media.MANIFEST}, got {descriptor.media_type!r}")
         manifest = self._json(descriptor, at)
         if "artifactType" in value:
             self._check_types(at, [descriptor], media.MANIFEST, set())
-            self._artifact(value["artifactType"], manifest, at)
-        else:
-            self._image(descriptor, manifest, at)
+            return self._artifact(value["artifactType"], manifest, at)
+        return self._image(descriptor, manifest, at)
 
     def _json(self, descriptor: Descriptor, at: str) -> dict[str, Any]:
         try:
@@ -105,15 +107,35 @@ class Content:
         return found
 
     def _image(self, descriptor: Descriptor, manifest: dict[str, Any], at: str) -> None:
-        ref = descriptor.annotations.get(media.REF_NAME, "")
-        if not REF.fullmatch(ref) or ref in self.images or len(descriptor.annotations) != 1:
-            raise self.damaged(f"{at}: expected an image's name, once, got {descriptor.annotations}")
+        ref = self._ref(descriptor, {media.REF_NAME}, at)
         config, layers = self._parts(manifest, at)
         self._check_types(at, [config], media.CONFIG, set())
         self._check_types(at, layers, media.LAYER, {media.RAW_SIZE})
         data = self.fetch(config.digest, media.JSON_LIMIT)
         found = zip(self._diff_ids(data, len(layers), at), layers, strict=True)
         self.images[ref] = Image(ref, config.digest, data, descriptor, tuple(self._layer(*pair, at) for pair in found))
+
+    def _ref(self, descriptor: Descriptor, notes: set[str], at: str) -> str:
+        ref = descriptor.annotations.get(media.REF_NAME, "")
+        if not REF.fullmatch(ref) or ref in self.images or set(descriptor.annotations) != notes:
+            raise self.damaged(f"{at}: expected an image's name, once, got {str(descriptor.annotations)[:400]}")
+        return ref
+
+    def _kept(self, descriptor: Descriptor, at: str) -> None:
+        """An image whose manifest and blobs are as somebody else made them; the sizes of its raw layers stand in the index."""
+        ref = self._ref(descriptor, {media.REF_NAME, media.RAW_SIZES}, at)
+        try:
+            manifest = oci.read_manifest(self.fetch(descriptor.digest, media.JSON_LIMIT), descriptor.media_type)
+        except ValueError as error:
+            raise self.damaged(f"{at}: {descriptor.digest}: {error}") from error
+        parts = (manifest.config, *manifest.layers)
+        config, *layers = (self._name(Descriptor(one.media_type, one.digest, one.size, {}), at) for one in parts)
+        sizes = [size for size in descriptor.annotations[media.RAW_SIZES].split(",") if size or layers]
+        if len(sizes) != len(layers) or not all(map(NUMBER.fullmatch, sizes)):
+            raise self.damaged(f"{at}: {media.RAW_SIZES}: expected {len(layers)} numbers of bytes")
+        data = self.fetch(config.digest, media.JSON_LIMIT)
+        found = zip(self._diff_ids(data, len(layers), at), map(int, sizes), layers, strict=True)
+        self.images[ref] = Image(ref, config.digest, data, descriptor, tuple(Layer(*each) for each in found))
 
     def _check_types(self, at: str, found: list[Descriptor], media_type: str, notes: set[str]) -> None:
         for each in found:

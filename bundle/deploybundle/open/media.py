@@ -23,6 +23,7 @@ HEAD = "dev.deployctl.head"
 NAME = "dev.deployctl.release"
 INSTALLER = "dev.deployctl.installer"
 RAW_SIZE = "dev.deployctl.raw-size"
+RAW_SIZES = "dev.deployctl.raw-sizes"
 EXECUTABLE = "dev.deployctl.executable"
 
 BLOBS = "blobs/sha256/"

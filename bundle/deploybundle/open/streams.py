@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
-from typing import BinaryIO
+import zlib
+from typing import BinaryIO, cast
 
 import zstandard
 
+from deploybundle import oci
+from deploybundle.open import media
 from deploybundle.open.medium import Reading, read_at
 from deploybundle.open.problems import AGAIN, BlobDamaged
 from deploybundle.open.types import BlobAt, Layer
 
 CHUNK = 1 << 20
 WINDOW = 1 << 27  # what zstd's command line accepts without being asked; keeps the memory of a reader bounded
+
+
+BROKEN = (zstandard.ZstdError, gzip.BadGzipFile, zlib.error, EOFError)
+"""What a stream that is not what it says raises, of those that `unpacked` gives."""
+
+
+def unpacked(blob: BinaryIO, packing: oci.Packing) -> BinaryIO:
+    """A blob's content, of all its frames or members."""
+    if packing == "gzip":
+        return cast(BinaryIO, gzip.GzipFile(fileobj=blob))
+    if packing == "zstd":
+        decompressor = zstandard.ZstdDecompressor(max_window_size=WINDOW)
+        return cast(BinaryIO, decompressor.stream_reader(blob, read_size=CHUNK, read_across_frames=True))
+    return blob
 
 
 class _Verified(io.RawIOBase):
@@ -69,13 +87,12 @@ class _Raw(_Verified):
     def __init__(self, layer: Layer, blob: BinaryIO, place: str) -> None:
         super().__init__(layer.raw_size, layer.diff_id, place)
         self._blob = blob
-        decompressor = zstandard.ZstdDecompressor(max_window_size=WINDOW)
-        self._stream = decompressor.stream_reader(blob, read_size=CHUNK, read_across_frames=True)
+        self._stream = unpacked(blob, oci.LAYERS[layer.blob.media_type])
 
     def _fill(self, into: memoryview) -> int:
         try:
-            return int(self._stream.readinto(into))
-        except zstandard.ZstdError as error:
+            return int(self._stream.readinto(into))  # type: ignore[attr-defined]
+        except BROKEN as error:
             raise self._refuse(f"cannot be decompressed: {error}") from error
 
     def _check(self) -> None:
@@ -95,15 +112,19 @@ def open_blob(at: BlobAt, digest: str, place: str) -> BinaryIO:
 
 def open_layer(at: BlobAt, layer: Layer, place: str) -> BinaryIO:
     """The layer's uncompressed tar. BlobDamaged if it is longer than declared, or at its end if it is not its diff_id's."""
-    blob = open_blob(at, layer.blob.digest, place)
-    head = _peek(at)
+    if media.RAW_SIZE in layer.blob.annotations:
+        _check_frame(at, layer, place)
+    return io.BufferedReader(_Raw(layer, open_blob(at, layer.blob.digest, place), place), CHUNK)
+
+
+def _check_frame(at: BlobAt, layer: Layer, place: str) -> None:
+    """A layer that we compressed says in its header how large it is."""
     try:
-        size = zstandard.get_frame_parameters(head).content_size
+        size = zstandard.get_frame_parameters(_peek(at)).content_size
     except zstandard.ZstdError as error:
         raise BlobDamaged(f"is no zstd frame: {error}", place=place, hint=AGAIN) from error
     if size != layer.raw_size:
         raise BlobDamaged(f"expected a frame of {layer.raw_size} raw bytes, got {size}", place=place, hint=AGAIN)
-    return io.BufferedReader(_Raw(layer, blob, place), CHUNK)
 
 
 def _peek(at: BlobAt) -> bytes:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from deploybundle.open import media
 from deploybundle.open.medium import Medium
 from deploybundle.trust import canonical
 
@@ -36,7 +37,10 @@ class Descriptor:
 
 @dataclass(frozen=True)
 class Layer:
-    """An image's layer: `diff_id` is the digest and `raw_size` the size of its uncompressed tar; `blob` is it in zstd."""
+    """An image's layer: `diff_id` is the digest and `raw_size` the size of its uncompressed tar; `blob` is it in zstd.
+
+    In an image that is kept as others made it, `blob` may also be gzip, or the tar itself: its media type says it.
+    """
 
     diff_id: str
     raw_size: int
@@ -58,6 +62,11 @@ class Image:
         """The ports that the Dockerfile EXPOSEs, as (port, "tcp" or "udp"), sorted."""
         ports = (self._config().get("ExposedPorts") or {}).keys()
         return tuple(sorted((int(port), protocol or "tcp") for port, _, protocol in (p.partition("/") for p in ports)))
+
+    @property
+    def kept(self) -> bool:
+        """Whether manifest and blobs are as somebody else made them, so that his signatures hold."""
+        return media.RAW_SIZES in self.manifest.annotations
 
     def _config(self) -> dict[str, Any]:
         config = canonical.loads_foreign(self.config).get("config")

@@ -7,17 +7,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from deploybundle import sources, trust
 from deploybundle.errors import DeployctlError, RefusedError
-from deploybundle.open import Around, BlobAt, Bundle, Image, Layer, Progress, media, open_bundle, verify_blobs
+from deploybundle.open import Around, BlobAt, Bundle, Layer, Progress, media, open_bundle, verify_blobs
 from deploybundle.open.medium import Medium
 from deploybundle.open.reader import open_medium
 from deploybundle.open.streams import CHUNK
 from deploybundle.pack import index as oci
 from deploybundle.pack.boms import Boms
 from deploybundle.pack.delta import DeltaWriter, Patcher, bases_of, delta_of, head_of
+from deploybundle.pack.kept import Keeper
+from deploybundle.pack.known import Known
 from deploybundle.pack.layers import LEVEL, Layers, compressor_of
 from deploybundle.pack.partial import partial
 from deploybundle.pack.problems import CannotBundle, ImageChanged
@@ -78,16 +80,16 @@ def build(
     kinds = {kind: members for kind, members in given.items() if members}
     name = f"{meta['name']} {meta['version']}"
     named_kinds = [*kinds, *(["sbom"] if boms else []), "release"]
-    head = oci.head_size(name, [image.ref for image in images], named_kinds)
+    head = oci.head_size(name, images, named_kinds)
     known = [*since, *known]
-    if not since and (same := _unchanged(out, _Job(Measure(head), _Known(known), images, out.parent, level, None), signer)):
+    if not since and (same := _unchanged(out, _Job(Measure(head), Known(known), images, out.parent, level, None), signer)):
         same.job.run(source, kinds, meta, boms)
         if same.holds(oci.index(head, name, same.job.manifests, same.job.kinds, same.job.installer)):
             return same.built()
     with partial(out, split) as sink:
         writer = DeltaWriter(sink, _held(since)) if since else Writer(sink, head)
         patcher = Patcher(out.parent, bases_of(images, since)) if since else None
-        job = _Job(writer, _Known(known), images, out.parent, level, progress, patcher)
+        job = _Job(writer, Known(known), images, out.parent, level, progress, patcher)
         job.run(source, kinds, meta, boms)
         index = oci.index(head, name, job.manifests, job.kinds, job.installer)
         digest = f"sha256:{hashlib.sha256(index).hexdigest()}"
@@ -128,10 +130,7 @@ def _unchanged(out: Path, job: _Job, signer: trust.Signer) -> _Same | None:
         bundle = open_bundle(out, [signer.public]) if out.exists() else None
     except DeployctlError:
         return None
-    known = all(
-        image.config_digest in job.known.configs and set(image.diff_ids) <= set(job.known.layers) for image in job.images
-    )
-    return _Same(bundle, job) if bundle and known else None
+    return _Same(bundle, job) if bundle and all(map(job.known.has, job.images)) else None
 
 
 def _held(since: Sequence[Bundle]) -> dict[str, BlobAt]:
@@ -157,32 +156,19 @@ def _check(medium: Medium, signer: trust.Signer, since: Sequence[Bundle]) -> Non
         raise CannotBundle(error.message, place=error.place.replace(".partial", ""), hint="change this in the input") from error
 
 
-class _Known:
-    """What earlier bundles hold; the first that has it counts."""
-
-    def __init__(self, bundles: Sequence[Bundle]) -> None:
-        self.layers: dict[str, tuple[Bundle, Layer]] = {}
-        self.configs: dict[str, Image] = {}
-        self.blobs = {digest: at for bundle in reversed(bundles) for digest, at in bundle.blobs.items()}
-        for bundle, image in [(each, image) for each in bundles for image in each.images.values()]:
-            self.configs.setdefault(image.config_digest, image)
-            for layer in image.layers:
-                self.layers.setdefault(layer.diff_id, (bundle, layer))
-
-
 @dataclass
 class _Job:
     """One build: `configs`, `manifests` (by image name) and `kinds` are the blobs that the index will name."""
 
     writer: Writer
-    known: _Known
+    known: Known
     images: Sequence[sources.ImageInfo]
     folder: Path
     level: int
     progress: Progress | None
     patcher: Patcher | None = None
     configs: dict[str, Blob] = field(default_factory=dict)
-    manifests: dict[str, Blob] = field(default_factory=dict)
+    manifests: dict[str, oci.Manifest] = field(default_factory=dict)
     kinds: dict[str, Blob] = field(default_factory=dict)
     installer: str | None = None
     exported: int = 0
@@ -190,7 +176,9 @@ class _Job:
     total: int = 0
 
     def __post_init__(self) -> None:
-        wanted = frozenset(diff_id for image in self.images for diff_id in image.diff_ids)
+        self.exportable = [image for image in self.images if image.kept is None]
+        wanted = frozenset(diff_id for image in self.exportable for diff_id in image.diff_ids)
+        self.keeper = Keeper(self.writer, self.known.kept, self._count)
         self.layers = Layers(self.writer, self.folder, wanted, self._count, patcher=self.patcher)
 
     def run(
@@ -198,19 +186,20 @@ class _Job:
     ) -> None:
         self._reuse()
         self._export(source)
+        self.reused += self.keeper.reuse(self.images)
         for image in self.images:
-            self.manifests[image.ref] = self._image(image)
+            self.manifests[image.ref] = self.keeper.keep(image, image.kept) if image.kept else self._image(image)
         self._kinds({**kinds, "sbom": self._boms(boms)} if boms else kinds)
         self._release(meta)
 
     def _reuse(self) -> None:
-        wanted = {diff_id for image in self.images for diff_id in image.diff_ids}
+        wanted = {diff_id for image in self.exportable for diff_id in image.diff_ids}
         found = {diff_id: self.known.layers[diff_id] for diff_id in sorted(wanted) if diff_id in self.known.layers}
         self.layers.found = {diff_id: layer for diff_id, (_, layer) in found.items()}
         whole = [(bundle, layer) for bundle, layer in found.values() if not self._patched(bundle, layer)]
         self.writer.copy({layer.blob.digest: bundle.locate(layer.blob.digest) for bundle, layer in whole})
         self.reused = sum(layer.blob.size for _, layer in found.values())
-        for digest in sorted({image.config_digest for image in self.images} & set(self.known.configs)):
+        for digest in sorted({image.config_digest for image in self.exportable} & set(self.known.configs)):
             self.configs[digest] = self.writer.put(self.known.configs[digest].config)
 
     def _patched(self, bundle: Bundle, layer: Layer) -> bool:
@@ -219,7 +208,7 @@ class _Job:
     def _export(self, source: sources.ImageSource) -> None:
         for guess in (True, False):
             self.layers.guess = guess
-            todo = {image.config_digest: image for image in self.images if not self._has(image)}
+            todo = {image.config_digest: image for image in self.exportable if not self._has(image)}
             if todo:
                 self.total = max(self.total, self.exported) + sum(image.size for image in todo.values())
                 self._take(source, todo)
@@ -240,14 +229,14 @@ class _Job:
         if self.progress:
             self.progress(self.exported, max(self.total, self.exported))
 
-    def _image(self, image: sources.ImageInfo) -> Blob:
+    def _image(self, image: sources.ImageInfo) -> oci.Manifest:
         config = self.configs.get(image.config_digest)
         missing = [diff_id for diff_id in image.diff_ids if diff_id not in self.layers.found]
         if config is None or config.digest != image.config_digest or missing:
             what = f"expected the image {image.config_digest}, got another" + (f" (lacks {missing[0]})" if missing else "")
             raise ImageChanged(what, place=image.ref, hint="somebody built or tagged it meanwhile: run again")
         layers = tuple(self.layers.found[diff_id] for diff_id in image.diff_ids)
-        return self.writer.put(oci.image_manifest(config, layers))
+        return oci.Manifest(self.writer.put(oci.image_manifest(config, layers)))
 
     def _kinds(self, kinds: Mapping[str, Members]) -> None:
         empty = oci.descriptor(media.EMPTY, self.writer.put(media.EMPTY_BLOB))
@@ -275,13 +264,9 @@ class _Job:
         return blob
 
     def _boms(self, boms: Boms) -> Members:
-        for diff_id, findings in self.layers.software.items():
+        for diff_id, findings in {**self.keeper.software, **self.layers.software}.items():
             boms.keep(diff_id, findings)
-        return boms.members(self.images, self._open_known)
-
-    def _open_known(self, diff_id: str) -> BinaryIO:
-        bundle, layer = self.known.layers[diff_id]
-        return bundle.open_layer(layer)
+        return boms.members(self.images, self.known.open)
 
     def _release(self, meta: Mapping[str, Any]) -> None:
         config = oci.descriptor(media.RELEASE, self.writer.put(canonical.dumps(meta)))

@@ -74,10 +74,11 @@ def make(
     project: Path, out: Path, signer: Signer, toolbox: Toolbox, *,
     files: Sequence[str] = (), version: str | None = None, name: str | None = None,
     level: int = 3, progress: Progress | None = None, images: sources.ImageSource | None = None, keyset: Path | None = None,
-    since: Sequence[Path] = (), split: int | None = None,
+    layouts: Sequence[sources.Layout] = (), since: Sequence[Path] = (), split: int | None = None,
 ) -> Built:  # fmt: skip
     """Read the project's Compose file, gather all that it names and write `out`/NAME-VERSION.bundle.tar.
 
+    Images come from `layouts` where these have them, else from Docker.
     With `since`, a delta to these bundles, NAME-VERSION-from-VERSION.delta.tar; with `split`, in parts of so many bytes.
 
     Raises InputErrors: what is wrong with the release, images that are not there, a daemon that does not answer.
@@ -85,7 +86,7 @@ def make(
     keys = _keyset(keyset, signer)
     compose = sources.compose_binary()
     release = read_release(project, compose, files=files, version=version, name=name)
-    images = images or sources.DockerImages()
+    images = images or sources.Layouts(layouts, lambda: sources.docker_images(toolbox.cache))
     infos = images.inspect(_refs(release), used_by=_used_by(release))
     release = _with_exposed(release, infos, project, compose, files, version, name)
     _folder(out)

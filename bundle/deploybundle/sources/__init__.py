@@ -2,6 +2,7 @@
 
 from .collections import COLLECTIONS, collections
 from .compose_binary import ComposeNotFound, ComposeTooOld, compose_binary
+from .containerd_images import ContainerdImages, docker_images
 from .debian import CODENAMES, debian, repository
 from .docker_images import DockerImages
 from .images import (
@@ -12,11 +13,13 @@ from .images import (
     ImageInfo,
     ImageMissing,
     ImageSource,
+    Kept,
     Layer,
     LayerUnreadable,
 )
 from .installer import installer
 from .inventory import Findings, LayerScan, Software
+from .layout import Layout, LayoutInvalid, Layouts, read_layout
 from .own import own_wheel
 from .packages import Closure, Members, PackagesNotFetched, Pinned
 from .provenance import provenance
@@ -31,6 +34,7 @@ __all__ = [
     "ComposeNotFound",
     "ComposeTooOld",
     "Config",
+    "ContainerdImages",
     "DaemonUnreachable",
     "DockerImages",
     "ExportFailed",
@@ -38,8 +42,12 @@ __all__ = [
     "ImageInfo",
     "ImageMissing",
     "ImageSource",
+    "Kept",
     "Layer",
     "LayerUnreadable",
+    "Layout",
+    "LayoutInvalid",
+    "Layouts",
     "Findings",
     "LayerScan",
     "Members",
@@ -51,11 +59,13 @@ __all__ = [
     "collections",
     "compose_binary",
     "debian",
+    "docker_images",
     "installer",
     "own_wheel",
     "package_part",
     "pip_wheel",
     "provenance",
+    "read_layout",
     "repository",
     "wheels",
 ]

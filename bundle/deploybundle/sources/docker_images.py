@@ -25,7 +25,7 @@ class DockerImages:
     """Reads images: from the engine's own disk where we may (`disk`), else by one call of its API for all of them."""
 
     def __init__(self, client: Any = None, *, disk: bool = True) -> None:
-        self._api = client or _connect()  # its stubs leave half of it untyped
+        self._api = client or connected()  # its stubs leave half of it untyped
         self._disk = EngineDisk.find(self._api.info()) if disk else None
 
     def inspect(self, refs: Sequence[str], *, used_by: Mapping[str, Sequence[str]] | None = None) -> list[ImageInfo]:
@@ -58,12 +58,18 @@ class DockerImages:
             raise ExportFailed(str(error), place="Docker", hint="look at the daemon's log") from error
 
     def _inspect(self, ref: str) -> ImageInfo | None:
-        try:
-            return _info(ref, self._api.inspect_image(ref))
-        except ImageNotFound:
-            return None
-        except (DockerException, OSError) as error:
-            raise DaemonUnreachable(str(error), place="Docker") from error
+        about = inspected(self._api, ref)
+        return _info(ref, about) if about else None
+
+
+def inspected(api: Any, ref: str) -> dict[str, Any] | None:
+    """What the engine says of an image; None if it has none of this name."""
+    try:
+        return dict(api.inspect_image(ref))
+    except ImageNotFound:
+        return None
+    except (DockerException, OSError) as error:
+        raise DaemonUnreachable(str(error), place="Docker") from error
 
 
 def have_all(have: Collection[str], image: ImageInfo) -> bool:
@@ -92,7 +98,8 @@ def _from_disk(disk: EngineDisk, images: Sequence[ImageInfo], have: Collection[s
                 yield layer
 
 
-def _connect() -> Any:
+def connected() -> Any:
+    """The API of this machine's engine. DaemonUnreachable."""
     if docker is None:
         raise DaemonUnreachable("Docker's SDK is not installed", place="Docker", hint="pip install 'deployctl[vendor]'")
     try:

@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
+from deploybundle import oci
 from deploybundle.errors import InputError
 from deploybundle.release import Port
 
 
 @dataclass(frozen=True)
+class Kept:
+    """An image that stays as others made it: its manifest's bytes, and its blobs, which `open` gives one by one, unchecked."""
+
+    manifest: bytes
+    media_type: str
+    config: bytes
+    layers: tuple[oci.Part, ...]
+    open: Callable[[oci.Part], BinaryIO]
+    place: str
+
+
+@dataclass(frozen=True)
 class ImageInfo:
-    """An image as the engine knows it. An image is its config's digest with its diffIDs; `size` is the engine's own word."""
+    """An image as the engine knows it. An image is its config's digest with its diffIDs; `size` is the engine's own word.
+
+    `kept`: it comes from an OCI layout; nobody exports it, its blobs are taken as they are.
+    """
 
     ref: str
     config_digest: str
     diff_ids: tuple[str, ...]
     size: int
     exposed: tuple[Port, ...] = ()
+    kept: Kept | None = None
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import typer
 
 from deploybundle.errors import InputError
 from deploybundle.pack import Toolbox, make
+from deploybundle.sources import Layout, read_layout
 from deploybundle.trust import FileSigner, PassphraseWrong, load_private
 from deployctl.commands import show
 from deployctl.commands.keygen import passphrase
@@ -43,6 +44,10 @@ def command(
     fresh: Annotated[bool, typer.Option("--fresh", help="Ask Debian's mirror for the targets' packages again.")] = False,
     level: Annotated[int, typer.Option(min=1, max=19, help="zstd's level: 3 is quick, 19 small.")] = 3,
     best: Annotated[bool, typer.Option("--best", help="As small as can be, for slow links: level 19. Takes minutes.")] = False,
+    images: Annotated[
+        list[str] | None,
+        typer.Option("--images", help="OCI image layouts, folders or tars, that go before Docker: PATH, or IMAGE=PATH."),
+    ] = None,
     since: Annotated[
         list[Path] | None,
         typer.Option("--since", help="Only what this bundle lacks: a delta for a site that has it."),
@@ -61,11 +66,11 @@ def command(
         built = make(
             project, folder, signer, Toolbox(_data("locks"), cache(), fresh, _data("docs")),
             files=file or (), version=version, name=name, level=19 if best else level, progress=step, keyset=keyset_path(),
-            since=since or (), split=part_size(split) if split else None,
+            layouts=[layout(text) for text in images or ()], since=since or (), split=part_size(split) if split else None,
         )  # fmt: skip
     seconds = time.monotonic() - started
-    images = f"{show.size(built.exported)} exported, {show.size(built.reused)} found in earlier bundles"
-    show.say(f"{show.size(built.size)} in {seconds:.1f} s; images: {images}")
+    told = f"{show.size(built.exported)} exported, {show.size(built.reused)} found in earlier bundles"
+    show.say(f"{show.size(built.size)} in {seconds:.1f} s; images: {told}")
     show.say(f"index {built.index_digest}, signed by {signer.public.fingerprint}")
     path = os.path.relpath(built.path) if built.path.is_relative_to(Path.cwd()) else str(built.path)
     if as_json:
@@ -73,6 +78,14 @@ def command(
         show.data({**found, "exported": built.exported, "reused": built.reused, "seconds": round(seconds, 3)})
     else:
         show.out(path)
+
+
+def layout(text: str) -> Layout:
+    """`PATH`, whose images have names, or `IMAGE=PATH`, whose only image is meant."""
+    image, equals, path = text.partition("=")
+    if equals and not Path(text).exists():
+        return read_layout(Path(path), image)
+    return read_layout(Path(text))
 
 
 def part_size(text: str) -> int:

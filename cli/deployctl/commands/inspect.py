@@ -57,6 +57,9 @@ def _shown(bundle: Bundle) -> Iterator[str]:
     yield f"\n{_asks(_release(bundle))}"
     yield "\nimages"
     yield show.table([_row(image, bundle) for image in bundle.images.values()], IMAGES)
+    if kept := [image for image in bundle.images.values() if image.kept]:
+        yield "\nas others made them, byte for byte"
+        yield show.table([(f"  {image.ref}", image.manifest.digest) for image in kept])
     yield from _software(bundle)
     if found := repositories(bundle):
         yield "\nfor hosts without Docker"
@@ -148,6 +151,8 @@ def _data(bundle: Bundle, release: Release) -> dict[str, Any]:
         "images": {
             ref: {
                 "id": image.config_digest,
+                "manifest": image.manifest.digest,
+                "kept": image.kept,
                 "layers": [{"diff_id": one.diff_id, "size": one.raw_size, "packed": one.blob.size} for one in image.layers],
             }
             for ref, image in bundle.images.items()

@@ -3,7 +3,8 @@
 Hosts get manifests with raw layers (digest = diffID): with layers compressed otherwise than its base's, a containerd store
 says success and then neither lists nor saves the image. What travels is either that tar (`raw`), or the same tar as
 zstd (`zstd`, engines from 23 on): the bundle's own frames of the layers, between small frames of tar headers. Frames one
-after the other decompress to one stream (RFC 8878, 3). Either way the size is known before a byte is read.
+after the other decompress to one stream (RFC 8878, 3). A layer that the bundle keeps otherwise packed, as others made it, goes
+unpacked, in a frame of blocks that are not compressed. Either way the size is known before a byte is read.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from typing import BinaryIO, Literal
 
 import zstandard
 
+from deploybundle import oci
 from deploybundle.errors import InternalBug
 from deploybundle.open import Image, Layer
+from deploybundle.open.streams import unpacked
 
 
 class LayerShort(InternalBug):
@@ -33,6 +36,8 @@ Encoding = Literal["raw", "zstd"]
 OpenBlob = Callable[[str], BinaryIO]
 CHUNK = 1 << 20
 BLOCK = 512
+STORED = b"\x28\xb5\x2f\xfd\x00\x38"  # a zstd frame's magic; no content size, no checksum; a window of 128 KiB
+STORED_BLOCK = 128 << 10
 LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 
@@ -113,7 +118,13 @@ def _packed(part: bytes | Layer, encoding: Encoding) -> bytes | Layer:
 def _size(part: bytes | Layer, encoding: Encoding) -> int:
     if isinstance(part, bytes):
         return len(part)
+    if encoding == "zstd" and not _is_zstd(part):
+        return len(STORED) + part.raw_size + 3 * max(1, -(-part.raw_size // STORED_BLOCK))
     return part.raw_size if encoding == "raw" else part.blob.size
+
+
+def _is_zstd(layer: Layer) -> bool:
+    return oci.LAYERS[layer.blob.media_type] == "zstd"
 
 
 def _stream(parts: Sequence[bytes | Layer], encoding: Encoding, open_blob: OpenBlob) -> Iterator[bytes]:
@@ -127,19 +138,33 @@ def _stream(parts: Sequence[bytes | Layer], encoding: Encoding, open_blob: OpenB
 def _layer(layer: Layer, encoding: Encoding, open_blob: OpenBlob) -> Iterator[bytes]:
     left = _size(layer, encoding)
     with open_blob(layer.blob.digest) as blob:
-        for chunk in _chunks(blob, unpack=encoding == "raw" and layer.blob.media_type.endswith("zstd")):
+        packing = oci.LAYERS[layer.blob.media_type]
+        chunks = _chunks(blob if encoding == packing else unpacked(blob, packing))
+        for chunk in _stored(chunks, layer.raw_size) if encoding == "zstd" and packing != "zstd" else chunks:
             left -= len(chunk)
             yield chunk
     if left:
         raise LayerShort(f"layer {layer.diff_id}: {left} bytes fewer than its descriptor says", place=layer.blob.digest)
 
 
-def _chunks(blob: BinaryIO, *, unpack: bool) -> Iterator[bytes]:
-    source: BinaryIO = blob
-    if unpack:
-        source = zstandard.ZstdDecompressor().stream_reader(blob, read_across_frames=True)
+def _chunks(source: BinaryIO) -> Iterator[bytes]:
     while chunk := source.read(CHUNK):
         yield chunk
+
+
+def _stored(chunks: Iterator[bytes], size: int) -> Iterator[bytes]:
+    """A zstd frame of raw blocks (RFC 8878, 3.1.1.2): each has a header of 3 bytes, little-endian: size << 3 | last."""
+    yield STORED
+    data, left = bytearray(), size
+    for chunk in chunks:
+        data += chunk
+        while len(data) >= min(STORED_BLOCK, left) > 0:
+            count = min(STORED_BLOCK, left)
+            left -= count
+            yield (count << 3 | (not left)).to_bytes(3, "little") + data[:count]
+            del data[:count]
+    if not size:
+        yield b"\1\0\0"
 
 
 def _header(name: str, size: int) -> bytes:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
 import tarfile
+from collections.abc import Callable
+from functools import partial
 from typing import BinaryIO
 
 import pytest
@@ -14,7 +17,7 @@ import zstandard
 from deploybundle.open import Descriptor, Image, Layer
 from deployctl.hosts.wire import Encoding, LayerShort, loaded_ids, wire
 
-RAW = [b"", b"x" * 512, b"layer" * 5000, b"y" * 700]
+RAW = [b"", b"x" * 512, b"layer" * 70_000, b"y" * 700]
 TAG = "shop/web:1-0123456789abcdef"
 
 
@@ -22,24 +25,30 @@ def digest(data: bytes) -> str:
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
-BLOBS = {digest(packed): packed for packed in (zstandard.ZstdCompressor().compress(raw) for raw in RAW)}
+TAR = "application/vnd.oci.image.layer.v1.tar"
+PACKERS: dict[str, Callable[[bytes], bytes]] = {
+    f"{TAR}+zstd": zstandard.ZstdCompressor().compress, f"{TAR}+gzip": partial(gzip.compress, mtime=0), TAR: bytes,
+}  # fmt: skip
+BLOBS = {digest(pack(raw)): pack(raw) for raw in RAW for pack in PACKERS.values()}
 
 
 def opened(name: str) -> BinaryIO:
     return io.BytesIO(BLOBS[name])
 
 
-def image(raws: list[bytes]) -> Image:
-    by_raw = dict(zip(RAW, BLOBS, strict=True))
-    layers = tuple(
-        Layer(digest(raw), len(raw), Descriptor("a/b.tar+zstd", by_raw[raw], len(BLOBS[by_raw[raw]]), {})) for raw in raws
-    )
+def packed(raw: bytes, media_type: str) -> Descriptor:
+    blob = PACKERS[media_type](raw)
+    return Descriptor(media_type, digest(blob), len(blob), {})
+
+
+def image(raws: list[bytes], media_type: str = f"{TAR}+zstd") -> Image:
+    layers = tuple(Layer(digest(raw), len(raw), packed(raw, media_type)) for raw in raws)
     config = json.dumps({"rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in layers]}}).encode()
     return Image("shop/web:1", digest(config), config, Descriptor("m", "sha256:0", 0, {}), layers)
 
 
-def sent(raws: list[bytes], missing: list[int], encoding: Encoding) -> bytes:
-    size, stream = wire(image(raws), missing, encoding, opened, tag=TAG)
+def sent(raws: list[bytes], missing: list[int], encoding: Encoding, media_type: str = f"{TAR}+zstd") -> bytes:
+    size, stream = wire(image(raws, media_type), missing, encoding, opened, tag=TAG)
     data = b"".join(stream)
     assert len(data) == size
     if encoding == "zstd":
@@ -49,7 +58,8 @@ def sent(raws: list[bytes], missing: list[int], encoding: Encoding) -> bytes:
 
 @pytest.mark.parametrize("missing", [[], [0], [3], [1, 2], [0, 1, 2, 3]])
 def test_both_encodings_are_the_same_tar_of_the_size_that_was_promised(missing: list[int]) -> None:
-    assert sent(RAW, missing, "raw") == sent(RAW, missing, "zstd")
+    whole = sent(RAW, missing, "raw")
+    assert all(sent(RAW, missing, encoding, packing) == whole for encoding in ("raw", "zstd") for packing in PACKERS)
 
 
 def test_only_the_missing_layers_are_in_it_and_the_manifests_name_all() -> None:
