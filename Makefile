@@ -28,6 +28,7 @@ lint: setup      ## style, types, the order of rooms, Ansible
 	scripts/lint-ansible
 
 test-unit: setup ## what decides
+	@scripts/readers
 	pytest -q -n 2 -m 'not e2e' bundle/tests cli/tests
 
 test-app: setup  ## the product
@@ -50,6 +51,7 @@ bench-install: setup  ## what an install costs: bytes on the wire, seconds, call
 	@python benchmarks/install/run.py
 
 bench-bundle: setup ## the bundle beside docker save, skopeo and what else is on PATH
+	@scripts/readers
 	@python benchmarks/bundle/run.py
 
 bench-app: setup ## the product beside its floors
