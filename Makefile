@@ -35,6 +35,7 @@ test-app: setup  ## the product
 	app/scripts/test
 
 test-e2e: setup  ## what acts: the real install in rehearsals
+	@scripts/readers
 	pytest -q -m 'not full' tests/e2e
 
 molecule: setup  ## each role by itself, and the whole journey, on rehearsed hosts

@@ -56,6 +56,19 @@ class Layout:
         keys = {"containerd": "io.containerd.image.name", "ref": "org.opencontainers.image.ref.name"}
         self.entries.append({**entry, "annotations": {keys[key]: value for key, value in notes.items()}})
 
+    def listed(self, *names: str) -> Layout:
+        """With Docker's own list, too, as `docker save` writes it: the classic store reads nothing else."""
+
+        def blob(part: Mapping[str, Any]) -> str:
+            return f"blobs/sha256/{part['digest'][7:]}"
+
+        found = [json.loads(self.files[blob(entry)]) for entry in self.entries]
+        self.files["manifest.json"] = json.dumps([
+            {"RepoTags": [name], "Config": blob(one["config"]), "Layers": [*map(blob, one["layers"])]}
+            for name, one in zip(names, found, strict=True)
+        ]).encode()  # fmt: skip
+        return self
+
     def all(self) -> dict[str, bytes]:
         """Every file."""
         return {**self.files, "index.json": json.dumps({"schemaVersion": 2, "manifests": self.entries}).encode()}

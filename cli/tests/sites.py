@@ -65,7 +65,7 @@ def release(services: Mapping[str, Mapping[str, Any]], flows: Iterable[tuple[str
 def image(ref: str, *layers: bytes, architecture: str = "amd64", **config: Any) -> Image:
     """An image of these raw layers; `config` is what its Dockerfile says."""
     made = tuple(
-        Layer(digest(raw), len(raw), Descriptor("application/vnd.oci.image.layer.v1.tar+zstd", digest(raw), len(raw), {}))
+        Layer(digest(raw), len(raw), Descriptor("application/vnd.oci.image.layer.v1.tar", digest(raw), len(raw), {}))
         for raw in layers
     )
     body = {"architecture": architecture, "config": config, "rootfs": {"diff_ids": [layer.diff_id for layer in made]}}

@@ -112,7 +112,7 @@ def project(tmp_path: Path) -> Path:
 def test_an_engines_images_are_bundled_and_the_bundle_can_be_loaded_into_it(
     engine: Engine, seller: Vendor, layout: Layout, project: Path, tmp_path: Path
 ) -> None:
-    engine.run("load", stdin=layout.archive(tmp_path / "x.tar"))
+    engine.run("load", stdin=layout.listed("shop/front:1", "shop/back:1").archive(tmp_path / "x.tar"))
     first = engine.bundle(seller, project)
     bundle = open_bundle(ROOT / str(first["path"]), None)
     kept = {ref: image.kept for ref, image in bundle.images.items()}

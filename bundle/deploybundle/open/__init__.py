@@ -24,7 +24,7 @@ from deploybundle.open.problems import (
     StoreDamaged,
 )
 from deploybundle.open.reader import Head, open_bundle, peek
-from deploybundle.open.receipt import Holds, Level, Receipt, Runs, read_receipt, write_receipt
+from deploybundle.open.receipt import Holds, Level, Receipt, Runs, is_receipt, read_receipt, write_receipt
 from deploybundle.open.types import BlobAt, Descriptor, Image, Layer
 from deploybundle.open.verify import Progress, verify_blobs
 
@@ -70,6 +70,7 @@ __all__ = [
     "Runs",
     "StoreDamaged",
     "extract_files",
+    "is_receipt",
     "open_bundle",
     "peek",
     "read_receipt",

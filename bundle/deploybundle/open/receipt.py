@@ -92,6 +92,15 @@ def read_receipt(path: Path) -> Receipt:
         raise ReceiptInvalid(f"is no receipt, or was changed: {error}", place=str(path), hint=_HINT) from error
 
 
+def is_receipt(path: Path) -> bool:
+    """Whether a file begins as a receipt does; it may yet be none."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_TITLE)).startswith((b"{", _TITLE.encode()))
+    except OSError:
+        return False
+
+
 _HINT = "expected the file that `deployctl receipt` wrote at the site, unchanged"
 
 

@@ -11,12 +11,12 @@ from typing import Any
 
 from deploybundle import sources
 from deploybundle.errors import DeployctlError
-from deploybundle.open import Bundle, open_bundle
+from deploybundle.open import Bundle, is_receipt, open_bundle, read_receipt
 from deploybundle.open.parts import SUFFIX
 from deploybundle.open.reader import bundles_in
 from deploybundle.pack.boms import Boms, wheel_parts
 from deploybundle.pack.build import Built, build
-from deploybundle.pack.problems import CannotBundle
+from deploybundle.pack.problems import BaseNotHere, CannotBundle
 from deploybundle.release import Port, Release, load, project_files
 from deploybundle.trust import Signer, read_keyset
 
@@ -79,7 +79,8 @@ def make(
     """Read the project's Compose file, gather all that it names and write `out`/NAME-VERSION.bundle.tar.
 
     Images come from `layouts` where these have them, else from Docker.
-    With `since`, a delta to these bundles, NAME-VERSION-from-VERSION.delta.tar; with `split`, in parts of so many bytes.
+    With `since`, a delta to these bundles, or to what a receipt says that a site holds: NAME-VERSION-from-VERSION.delta.tar.
+    With `split`, in parts of so many bytes.
 
     Raises InputErrors: what is wrong with the release, images that are not there, a daemon that does not answer.
     """
@@ -92,7 +93,7 @@ def make(
     _folder(out)
     wheels, closures, origin = toolbox.wheels(), toolbox.packages(release.targets), sources.provenance(project)
     others = [*map(sources.package_part, closures), *wheel_parts(wheels)]
-    bases = [open_bundle(path, None) for path in since]
+    bases = [base for path in since for base in bases_of(path, out, release.name)]
     return build(
         out / _file_name(release, bases, split),
         meta=_meta(release, origin), images=infos, source=images,
@@ -103,6 +104,22 @@ def make(
         signer=signer, keyset=keys, known=earlier(out), since=bases, split=split,
         level=level, progress=progress, clock=_now,
     )  # fmt: skip
+
+
+def bases_of(path: Path, folder: Path, name: str) -> list[Bundle]:
+    """What a site has: a bundle, or those bundles of the folder that its receipt says it holds of this product.
+
+    BaseNotHere if the folder has none of them; ReceiptInvalid.
+    """
+    if not is_receipt(path):
+        return [open_bundle(path, None)]
+    receipt, here = read_receipt(path), {bundle.index_digest: bundle for bundle in earlier(folder)}
+    held = [each for each in receipt.holds if each.name == name]
+    if found := [here[each.index] for each in held if each.index in here]:
+        return found
+    listed = ", ".join(f"{each.version} (index {each.index})" for each in held) or "nothing"
+    what = f"{receipt.client} holds of {name}: {listed}; none of these bundles is in {folder}"
+    raise BaseNotHere(what, place=str(path), hint="put one there, or name it: --since BUNDLE; or send the whole release")
 
 
 def _keyset(path: Path | None, signer: Signer) -> dict[str, Path]:

@@ -48,3 +48,13 @@ class EarlierBundleDamaged(InputError):
     """
 
     code = "earlier-bundle-damaged"
+
+
+class BaseNotHere(InputError):
+    """A site's receipt names releases whose bundles this machine does not have.
+
+    Put the bundle of a release that the site holds into the folder that is written to, or name it with `--since`; without
+    any, send the whole release.
+    """
+
+    code = "base-not-here"

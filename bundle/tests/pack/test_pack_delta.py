@@ -17,10 +17,26 @@ from hypothesis import strategies as st
 from memory_images import layer
 from vendors import APP, BASE, Vendor, noise
 
+from deploybundle import trust
 from deploybundle.errors import DeployctlError, RefusedError
-from deploybundle.open import BaseMissing, BlobDamaged, Bundle, BundleDamaged, LayerPending, media, open_bundle, verify_blobs
+from deploybundle.open import (
+    BaseMissing,
+    BlobDamaged,
+    Bundle,
+    BundleDamaged,
+    Holds,
+    LayerPending,
+    Receipt,
+    ReceiptInvalid,
+    media,
+    open_bundle,
+    verify_blobs,
+    write_receipt,
+)  # fmt: skip
 from deploybundle.open.patch import HEAD, apply
 from deploybundle.open.tar import END, header, padding
+from deploybundle.pack.make import bases_of
+from deploybundle.pack.problems import BaseNotHere
 from deploybundle.store import Store
 from deploybundle.store.rebuild import StoreFull
 
@@ -194,3 +210,39 @@ def test_hostile_small_files_are_refused(vendor: Vendor, case: str) -> None:
     path.write_bytes(header(media.DELTA, 0) + header(name, len(data)) + data + bytes(padding(len(data))) + END)
     with pytest.raises(BundleDamaged):
         open_bundle(path, [])
+
+
+def receipt(vendor: Vendor, path: Path, *held: Bundle) -> Path:
+    """What a site writes that holds these bundles."""
+    holds = tuple(Holds(one.name, one.version, one.index_digest) for one in held)
+    trust.generate(path.parent / "site.key", None, "ed25519")
+    said = Receipt("acme", "2026-11-21T10:00:00Z", holds, ())
+    path.write_bytes(write_receipt(said, "text", trust.load_private(path.parent / "site.key", None)))
+    return path
+
+
+def test_a_receipt_stands_for_the_bundles_that_it_names(released: Vendor, tmp_path: Path) -> None:
+    old = released.open("old.bundle.tar")
+    path = receipt(released, tmp_path / "acme.receipt", old)
+    (found,) = bases_of(path, released.home / "dist", "collector")
+    assert found.index_digest == old.index_digest
+    assert [one.index_digest for one in bases_of(old.path, tmp_path, "collector")] == [old.index_digest]
+    released.build("by-receipt.delta.tar", since=[found])
+    assert released.open("by-receipt.delta.tar").delta == released.open("new.delta.tar").delta
+
+
+def test_a_receipt_of_what_the_vendor_has_not_is_told(released: Vendor, tmp_path: Path) -> None:
+    old = released.open("old.bundle.tar")
+    path = receipt(released, tmp_path / "acme.receipt", old)
+    for folder, name in ((tmp_path, "collector"), (released.home / "dist", "other")):
+        with pytest.raises(BaseNotHere, match=r"acme holds of .*: .* none of these bundles"):
+            bases_of(path, folder, name)
+    with pytest.raises(BaseNotHere, match=f"1.0.0 .index {old.index_digest}"):
+        bases_of(path, tmp_path, "collector")
+
+
+def test_a_receipt_that_was_changed_is_none(released: Vendor, tmp_path: Path) -> None:
+    path = receipt(released, tmp_path / "acme.receipt", released.open("old.bundle.tar"))
+    path.write_bytes(path.read_bytes().replace(b"1.0.0", b"1.0.1"))
+    with pytest.raises(ReceiptInvalid):
+        bases_of(path, released.home / "dist", "collector")

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from deploybundle.errors import InputError
+from deploybundle.open import is_receipt, read_receipt
 from deploybundle.pack import Toolbox, make
 from deploybundle.sources import Layout, read_layout
 from deploybundle.trust import FileSigner, PassphraseWrong, load_private
@@ -50,7 +51,7 @@ def command(
     ] = None,
     since: Annotated[
         list[Path] | None,
-        typer.Option("--since", help="Only what this bundle lacks: a delta for a site that has it."),
+        typer.Option("--since", help="A bundle, or a site's receipt: only what that lacks, as a delta."),
     ] = None,
     split: Annotated[str | None, typer.Option("--split", help="In numbered parts, each below this size: 4GiB, 700MB.")] = None,
     as_json: Json = False,
@@ -62,6 +63,8 @@ def command(
     started = time.monotonic()
     signer = _signer(key or config() / "signing.key", passphrase_file)
     folder = out or project / "dist"
+    for base in since or ():
+        _told(base)
     with show.progress("bundling") as step:
         built = make(
             project, folder, signer, Toolbox(_data("locks"), cache(), fresh, _data("docs")),
@@ -78,6 +81,14 @@ def command(
         show.data({**found, "exported": built.exported, "reused": built.reused, "seconds": round(seconds, 3)})
     else:
         show.out(path)
+
+
+def _told(path: Path) -> None:
+    """Whose receipt it is: only a person can know whether that is the site's key."""
+    if is_receipt(path):
+        receipt = read_receipt(path)
+        signer = receipt.signed_by.fingerprint if receipt.signed_by else "nobody"
+        show.say(f"receipt of {receipt.client}, written {receipt.written}, signed by {signer}")
 
 
 def layout(text: str) -> Layout:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from deploybundle.errors import DeployctlError
-from deploybundle.open import Holds, Level, Receipt, Runs, open_bundle, write_receipt
+from deploybundle.open import Bundle, Holds, Level, Receipt, Runs, open_bundle, write_receipt
 from deploybundle.store import Held, Store
 from deploybundle.trust import Signer, generate, load_private
 from deployctl.commands import show
@@ -33,10 +33,12 @@ def command(
     Example: deployctl receipt --client acme --level text
     """
     site = site_of(client, inventories)
-    held = Store(site.state).list()
+    store = Store(site.state)
+    there = dict(_there(store.list(), store))
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    holds = tuple(dict.fromkeys(Holds(one.name, one.version, one.index_digest) for one in held))
-    receipt = Receipt(site.name, now, holds, tuple(_runs(site)), tuple(sorted(_blobs(held))))
+    holds = tuple(dict.fromkeys(Holds(one.name, one.version, one.index_digest) for one in there))
+    blobs = sorted({digest for bundle in there.values() for digest in bundle.blobs})
+    receipt = Receipt(site.name, now, holds, tuple(_runs(site)), tuple(blobs))
     path = out or Path(f"{client}.receipt")
     signer = _signer(site.state / "receipt.key")
     _write(path, write_receipt(receipt, level, signer))
@@ -59,18 +61,16 @@ def _release(about: Mapping[str, Any]) -> tuple[str, str]:
     return str(release["version"]), str(release["index"])
 
 
-def _blobs(held: list[Held]) -> set[str]:
-    """The digests of all blobs in bundles that are still where they were."""
-    found: set[str] = set()
+def _there(held: list[Held], store: Store) -> Iterator[tuple[Held, Bundle]]:
+    """The bundles that are still where they were, and what they were."""
     for one in held:
         try:
-            bundle = open_bundle(Path(one.path), None)
+            bundle = open_bundle(Path(one.path), None, around=store.around())
         except DeployctlError:
             show.say(f"{one.path} is not there any more: left out")
             continue
         if bundle.index_digest == one.index_digest:
-            found.update(bundle.blobs)
-    return found
+            yield one, bundle
 
 
 def _signer(path: Path) -> Signer:
