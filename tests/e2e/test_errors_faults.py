@@ -82,7 +82,7 @@ def test_a_home_that_cannot_be_written_is_told_by_its_path(shop: Shop) -> None:
     try:
         done = shop.install()
     finally:
-        shop.place.on("deploy", "umount /home/ops")
+        shop.place.on("deploy", "umount -l /home/ops")
     complains(done, Exit.INPUT, "/home/ops/", "Read-only file system", "[file-unusable]")
 
 

@@ -27,7 +27,7 @@ def host_readme(host: Host, release: Release, site: Site, model: Mapping[str, An
         "  docker compose ps                 what runs, and whether it is healthy",
         "  docker compose logs --tail 50     what it says (logs rotate: 3 files of 10 MB for each container)",
         "  docker compose restart            stop and start; nothing is made anew",
-        "  docker compose stop               stop all of it; the data stay",
+        f"  docker compose stop               stop all of it, {_until(model)}; the data stay",
         "  docker compose up -d              start all of it; changes nothing that runs already",
         "  It starts by itself when the machine starts.",
         "",
@@ -38,6 +38,7 @@ def host_readme(host: Host, release: Release, site: Site, model: Mapping[str, An
         "",
         "WHO MAY CONNECT",
         *_flows(flows),
+        *_seen(flows),
         f"  All else is refused by one nftables table of ours, in {network_file(release.name)}.",
         f"  Look:           nft list table inet {table(release.name)}",
         "  Load it again:  systemctl restart deployctl-network    (after `nft flush ruleset`, say)",
@@ -63,6 +64,18 @@ def _services(model: Mapping[str, Any]) -> list[str]:
     services = {name: part for name, part in model["services"].items() if "profiles" not in part}
     width = max(map(len, services), default=0)
     return [f"  {name:<{width}}  {part['image']}" for name, part in services.items()]
+
+
+def _until(model: Mapping[str, Any]) -> str:
+    """Docker starts again what says `always` when it starts itself."""
+    again = any(part.get("restart") == "always" for part in model["services"].values())
+    return "until the machine starts again" if again else "also over a restart of the machine"
+
+
+def _seen(flows: SiteFlows) -> Iterable[str]:
+    """An administrator looks for who listens, and finds nobody."""
+    if flows.arriving:
+        yield "  Ports of `in` show neither in `ss -l` nor in `docker ps`: the table maps them from this host to the container."
 
 
 def _volume_names(model: Mapping[str, Any]) -> list[str]:

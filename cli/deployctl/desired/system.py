@@ -69,6 +69,7 @@ AFTER THE LAST PRODUCT WAS REMOVED BY HAND (its README says how; as root)
   rm {UNIT} {DROP_IN} {LOADER}
   rmdir --ignore-fail-on-non-empty {DROP_IN.rpartition("/")[0]}
   systemctl daemon-reload
+  cat {STATE}/packages.json    if it is there: packages that came with us; `apt-get purge` those that nobody needs
   rm -r {ETC} {STATE}
 """
 
