@@ -73,7 +73,7 @@ find /etc /usr /opt /srv /root /home /var /run/deployctl /run/systemd/system /bo
      -o -path /var/lib/sudo -o -path /var/tmp -o -path /usr/share \) -prune \
   -o -printf 'path %p %y %m %U:%G %l\n' 2>/dev/null | sort
 find /etc /usr/local /root /home -xdev -type f -exec sha256sum {} + | sort
-getent passwd; getent group; ls -la /etc/sudoers.d
+getent passwd; getent group; ls -lA /etc/sudoers.d
 systemctl list-unit-files --no-legend --no-pager; systemctl is-enabled docker nftables
 nft list ruleset | sed 's/counter packets [0-9]* bytes [0-9]*/counter/; s/# handle.*//' | sort
 iptables-save | sed 's/\[[0-9:]*\]//; /^#/d' | sort
@@ -364,4 +364,4 @@ def test_a_removal_that_was_killed_is_continued(site: Place) -> None:
 def test_the_host_is_as_before(site: Place, before: list[str]) -> None:
     site.on("srv1", "docker volume rm -f alpha_data beta_data")
     after = look(site)
-    assert (sorted(set(before) - set(after)), sorted(set(after) - set(before))) == ([], [])
+    assert set(before) == set(after), "\n".join(sorted(set(before) ^ set(after)))
