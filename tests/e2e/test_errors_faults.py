@@ -142,6 +142,15 @@ def test_a_path_with_an_umlaut_and_a_space_is_a_path(shop: Shop, far: str) -> No
     assert set(shop.records().values()) == {"1.0.0"}
 
 
+def test_what_was_stopped_and_lost_its_networks_is_made_again_beside_a_bridge_left_behind(shop: Shop) -> None:
+    bridge = "ip link add dc-left type bridge; ip address add 172.30.4.225/28 dev dc-left; ip link set dc-left up"
+    shop.place.on("app1", f"cd /etc/deployctl/shop; docker compose stop; docker network prune -f; {bridge}")
+    done = shop.install()
+    shop.place.on("app1", "ip link delete dc-left")
+    assert done.returncode == Exit.DONE, done.stdout + done.stderr
+    assert "its network was removed" in done.stdout + done.stderr and "healthy" in done.stdout
+
+
 def test_an_older_release_than_the_installed_is_refused_unless_it_is_meant(
     shop: Shop, vendor: Vendor, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

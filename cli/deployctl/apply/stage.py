@@ -72,6 +72,7 @@ def _host(prepared: Prepared, steps: HostPlan, work: Path, stamp: Mapping[str, A
         "network": {"load": steps.network},
         "waves": {str(wave): list(names) for wave, names in steps.waves.items()},
         "restart": list(steps.restart),
+        "anew": list(steps.anew),
         "remove_services": list(steps.stop),
         "migrate": [{"wave": wave, "service": service} for wave, service in steps.migrate],
         "record": {**steps.record, **stamp},

@@ -83,8 +83,11 @@ def _wave(host: HostPlan, wave: int, project: str) -> Iterator[str]:
     names = host.waves.get(wave, ())
     stop = [name for name in host.restart if name in names]
     yield from (f"{compose} run --rm --no-deps {name}" for number, name in host.migrate if number == wave)
+    anew = [name for name in host.anew if name in names]
     if stop:
         yield f"{compose} stop {' '.join(stop)}"
+    if anew:
+        yield f"{compose} rm --stop --force {' '.join(anew)}"
     if names:
         yield f"{compose} up -d --wait --no-deps --pull never {' '.join(names)}"
 

@@ -29,6 +29,8 @@ def host_readme(host: Host, release: Release, site: Site, model: Mapping[str, An
         "  docker compose restart            stop and start; nothing is made anew",
         f"  docker compose stop               stop all of it, {_until(model)}; the data stay",
         "  docker compose up -d              start all of it; changes nothing that runs already",
+        "  docker compose up -d --force-recreate    if Docker misses a network, after `docker network prune`, say;",
+        "                                    the data stay",
         "  It starts by itself when the machine starts.",
         "",
         "WHERE ITS DATA LIE",
@@ -41,12 +43,14 @@ def host_readme(host: Host, release: Release, site: Site, model: Mapping[str, An
         *_seen(flows),
         f"  All else is refused by one nftables table of ours, in {network_file(release.name)}.",
         f"  Look:           nft list table inet {table(release.name)}",
-        "  Load it again:  systemctl restart deployctl-network    (after `nft flush ruleset`, say)",
+        "  Load it again:  systemctl restart deployctl-network    (after `nft flush ruleset`, say. It takes Docker's own",
+        "                  rules, too: where `iptables -L DOCKER -n` finds none, systemctl restart docker, at a quiet time)",
         "  It is loaded by deployctl-network.service, before Docker. Your own rules are not touched.",
         "",
         "REMOVE IT BY HAND (as root; `deployctl remove` on the deploy node does the same on every host)",
         f"  cd {folder} && docker compose --profile '*' down --rmi all && cd /",
         f"  nft delete table inet {table(release.name)}",
+        *(f"  ip link delete {bridge} 2>/dev/null" for bridge in _bridges(model)),
         f"  rm -r {folder} {network_file(release.name)} {STATE}/{release.name}",
         f"  Then, if it was the last product here, as {ETC}/README says.",
         *(f"  docker volume rm {name}    deletes its data for ever" for name in _volume_names(model)),
@@ -76,6 +80,11 @@ def _seen(flows: SiteFlows) -> Iterable[str]:
     """An administrator looks for who listens, and finds nobody."""
     if flows.arriving:
         yield "  Ports of `in` show neither in `ss -l` nor in `docker ps`: the table maps them from this host to the container."
+
+
+def _bridges(model: Mapping[str, Any]) -> list[str]:
+    """Docker leaves a bridge behind now and then, when its rules were flushed under it."""
+    return [net["driver_opts"]["com.docker.network.bridge.name"] for net in (model.get("networks") or {}).values()]
 
 
 def _volume_names(model: Mapping[str, Any]) -> list[str]:

@@ -275,6 +275,7 @@ def networks(docker: Docker) -> Tables:
     return [
         {
             "name": net["Name"],
+            "id": net["Id"],
             "project": (net.get("Labels") or {}).get("com.docker.compose.project", ""),
             "subnets": [c["Subnet"] for c in (net.get("IPAM") or {}).get("Config") or [] if c.get("Subnet")],
         }
@@ -313,6 +314,7 @@ def container(c: Table) -> Table:
         "pid": now["Pid"],
         "restarts": c["RestartCount"],
         "started": now["StartedAt"],
+        "networks": [net["NetworkID"] for net in c["NetworkSettings"]["Networks"].values() if net["NetworkID"]],
     }
 
 
@@ -340,11 +342,12 @@ def kernel_address(text: str) -> str:
 
 
 def routes() -> list[str]:
+    """What this host reaches, by network. Bridges of ours (dc-…) are Docker's networks, or a rest of one, in nobody's way."""
     found = set()
     for line in read("/proc/net/route").splitlines()[1:]:
         fields = line.split()
         mask = bin(int(fields[7], 16)).count("1")
-        if mask:
+        if mask and not fields[0].startswith("dc-"):
             found.add(f"{kernel_address(fields[1])}/{mask}")
     return sorted(found)
 

@@ -2,7 +2,7 @@
 
 from deployctl.plan.images import held
 from deployctl.plan.leave import leaving
-from deployctl.plan.model import EDITED, HostPlan, ImageStep, Leave, PackagesStep, Plan
+from deployctl.plan.model import CUT_OFF, EDITED, HostPlan, ImageStep, Leave, PackagesStep, Plan
 from deployctl.plan.owned import Owned, owned
 from deployctl.plan.packages import engine_of, target_of
 from deployctl.plan.plan import plan
@@ -10,6 +10,6 @@ from deployctl.plan.record import SCHEMA, RecordDamaged, RecordTooNew, read_reco
 from deployctl.plan.version import older
 
 __all__ = [
-    "EDITED", "SCHEMA", "HostPlan", "ImageStep", "Leave", "Owned", "PackagesStep", "Plan", "RecordDamaged", "RecordTooNew",
-    "engine_of", "held", "leaving", "older", "owned", "plan", "read_record", "record", "target_of",
+    "CUT_OFF", "EDITED", "SCHEMA", "HostPlan", "ImageStep", "Leave", "Owned", "PackagesStep", "Plan", "RecordDamaged",
+    "RecordTooNew", "engine_of", "held", "leaving", "older", "owned", "plan", "read_record", "record", "target_of",
 ]  # fmt: skip

@@ -10,6 +10,8 @@ Encoding = Literal["raw", "zstd"]
 EDITED = "its files were changed by hand"
 PAUSED = "is paused"
 """Reasons to stop a service first: Compose sees no change, yet the container holds what is not wanted, or says nothing."""
+CUT_OFF = "its network was removed"
+"""A reason to remove a container first: Compose would start it again, and Docker refuses."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,11 @@ class HostPlan:
     def restart(self) -> tuple[str, ...]:
         """The services to stop before they are started."""
         return tuple(sorted(name for name, reason in self.services.items() if reason in (EDITED, PAUSED)))
+
+    @property
+    def anew(self) -> tuple[str, ...]:
+        """The services whose containers are removed before they are started."""
+        return tuple(sorted(name for name, reason in self.services.items() if reason == CUT_OFF))
 
     @property
     def changes(self) -> bool:

@@ -11,7 +11,7 @@ from deployctl.desired.paths import network_file
 from deployctl.desired.system import DROP_IN, LOADER, UNIT
 from deployctl.plan.images import encoding, image_steps
 from deployctl.plan.leave import leaving
-from deployctl.plan.model import EDITED, PAUSED, HostPlan, PackagesStep, Plan
+from deployctl.plan.model import CUT_OFF, EDITED, PAUSED, HostPlan, PackagesStep, Plan
 from deployctl.plan.packages import packages_step, with_engine
 from deployctl.plan.record import record, same_record
 
@@ -100,9 +100,12 @@ def _edited(host: HostDesired, facts: Facts) -> set[str]:
 def _services(host: HostDesired, facts: Facts, edited: set[str]) -> Iterator[tuple[str, str]]:
     """The services to start or make again, each with the reason."""
     running = {container["service"]: container for container in facts["containers"]}
+    there = {net.get("id") for net in facts["networks"]}
     for name, service in host.services.items():
         before = ((facts["record"] or {}).get("services") or {}).get(name, {})
         reason = _reason(service, running.get(name), before) or (EDITED if _sees(host, name, edited) else "")
+        if name in running and not there.issuperset(running[name].get("networks", ())):
+            reason = CUT_OFF
         if reason:
             yield name, reason
 

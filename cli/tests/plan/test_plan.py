@@ -17,7 +17,7 @@ from deploybundle.open import Image
 from deploybundle.release import Release
 from deployctl.desired import HASH_LABEL, Desired, desired
 from deployctl.hosts.wire import wire
-from deployctl.plan import EDITED, HostPlan, Plan, plan
+from deployctl.plan import CUT_OFF, EDITED, HostPlan, Plan, plan
 from deployctl.site import Site
 
 COMPOSE = "/etc/deployctl/shop/compose.yaml"
@@ -135,6 +135,7 @@ API, DB = (next(i for i, c in enumerate(THERE["containers"]) if c["service"] == 
         (changed(f"containers|{API}|state", "exited"), {"services": {"api": "is exited"}, "waves": {1: ("api",)}}),
         (changed(f"containers|{API}|service", "gone"), {"services": {"api": "new"}, "waves": {1: ("api",)}, "stop": ("gone",)}),
         (changed(f"containers|{API}|service", "api-migrate"), {"services": {"api": "new"}, "waves": {1: ("api",)}}),
+        (changed(f"containers|{API}|networks", ["gone"]), {"services": {"api": CUT_OFF}, "waves": {1: ("api",)}}),
         (changed(f"containers|{DB}|labels|{HASH_LABEL}", "0"),
          {"services": {"db": "changed configuration"}, "waves": {0: ("db",)}}),
         (changed(f"containers|{DB}|labels", {}), {"services": {"db": "changed configuration"}, "waves": {0: ("db",)}}),
@@ -155,6 +156,7 @@ def test_what_differs_is_put_right_and_nothing_else(change: Callable[[Facts], No
         "recorded": True, "first": False, "images": 0,
     }  # fmt: skip
     assert found.restart == tuple(name for name, reason in does.get("services", {}).items() if reason == EDITED)
+    assert found.anew == tuple(name for name, reason in does.get("services", {}).items() if reason == CUT_OFF)
     assert {name: getattr(found, name) for name in nothing} | {"images": len(found.images)} == nothing | does
     assert found.changes == bool(does)
 
