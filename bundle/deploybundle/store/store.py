@@ -55,6 +55,11 @@ class Store:
     def _file(self) -> Path:
         return self.folder / "bundles.json"
 
+    @property
+    def layers(self) -> Path:
+        """The folder of layers that were rebuilt from patches."""
+        return self.folder / "layers"
+
     def admit(self, bundle: Bundle) -> Held:
         """Put a bundle on the list, last; one of the same index is replaced, so that a moved file is found again."""
         held = Held(str(bundle.path.resolve()), bundle.index_digest, bundle.name, bundle.version)
@@ -80,7 +85,7 @@ class Store:
 
     def around(self) -> Around:
         """What a delta may count on: the bundles of the list that are still there, those beside it, the rebuilt layers."""
-        return Around(self._find, self.folder / "layers")
+        return Around(self._find, self.layers)
 
     def _find(self, index_digest: str) -> Path | None:
         paths = (Path(held.path) for held in self.list() if held.index_digest == index_digest)
@@ -88,7 +93,7 @@ class Store:
 
     def complete(self, bundle: Bundle) -> bool:
         """Rebuild the layers of a delta that are patches. Whether there were any: then open it again."""
-        rebuild(bundle, self.folder / "layers")
+        rebuild(bundle, self.layers)
         return bool(bundle.pending)
 
     def forget_missing(self) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,10 +45,36 @@ class Taken:
 def take(bundle: Bundle, folder: Path, progress: Progress | None = None) -> Taken:
     """Copy what the store at `folder` lacks of a bundle, each blob checked on its way, whole or not at all.
 
-    Raises NoRoom before the first byte is written, BlobDamaged if the medium gives other bytes than were signed. What was
-    copied when it is interrupted counts the next time.
+    Raises NoRoom before the first byte is written (later only if somebody else fills the disk meanwhile), BlobDamaged if the
+    medium gives other bytes than were signed. What was copied when it is interrupted counts the next time.
     """
     (folder / BLOBS).mkdir(parents=True, exist_ok=True)
+    try:
+        with alone(folder):
+            return _take(bundle, folder, progress)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        _sweep(folder)
+        hint = "free some space there and run it again: what was copied counts"
+        raise NoRoom("the disk was filled by somebody else meanwhile", place=str(folder), hint=hint) from error
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """One at a time takes bundles in, or lets go of them. A folder that is not there holds nothing to be let go."""
+    if not folder.is_dir():
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _take(bundle: Bundle, folder: Path, progress: Progress | None) -> Taken:
     _sweep(folder)
     if bundle.delta is not None:
         return _take_delta(bundle, folder)
@@ -87,7 +116,7 @@ def _stem(bundle: Bundle) -> str:
 
 def _sweep(folder: Path) -> None:
     """What a killed run left half."""
-    for path in (folder / BLOBS).glob(f"{PARTIAL}*"):
+    for path in [*(folder / BLOBS).glob(f"{PARTIAL}*"), *folder.glob("*.partial")]:
         path.unlink(missing_ok=True)
 
 

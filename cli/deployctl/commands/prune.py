@@ -32,8 +32,8 @@ def command(
     """
     site = site_of(client, inventories)
     store = Store(site.state)
-    folder, keep = store.folder / "store", _with_bases(store, set(kept(store.list(), records(site))))
-    told = prune(folder, keep, only_tell=True)
+    folder, (keep, layers) = store.folder / "store", needed(store, set(kept(store.list(), records(site))))
+    told = prune(folder, keep, rebuilt=store.layers, layers=layers, only_tell=True)
     for name in told.releases:
         show.say(f"  {name}")
     show.say(f"{len(told.releases)} releases, {told.blobs} blobs, {show.size(told.freed)}")
@@ -43,7 +43,7 @@ def command(
         return
     if not yes and not show.confirm("Delete them?"):
         raise NotConfirmed("nothing was deleted", hint="answer y, or give --yes")
-    done = prune(folder, keep)
+    done = prune(folder, keep, rebuilt=store.layers, layers=layers)
     store.forget_missing()
     if as_json:
         show.data(_as_data(done))
@@ -65,17 +65,18 @@ def kept(held: Sequence[Held], records: Records) -> Iterator[str]:
         yield [one for one in held if one.name == name][-1].index_digest
 
 
-def _with_bases(store: Store, keep: set[str]) -> set[str]:
-    """Also the bundles that a delta to keep counts on, and those that they count on."""
+def needed(store: Store, keep: set[str]) -> tuple[set[str], set[str]]:
+    """Also the bundles that a delta to keep counts on, and those that they count on; and the diffIDs of their layers."""
     paths = {held.index_digest: Path(held.path) for held in store.list()}
-    todo, found = list(keep), set[str]()
+    todo, found, layers = list(keep), set[str](), set[str]()
     while todo:
         index = todo.pop()
-        if index not in found and index in paths:
-            delta = open_bundle(paths[index], None, around=store.around()).delta if paths[index].exists() else None
-            todo += [each.index for each in delta.since] if delta else []
+        if index not in found and index in paths and paths[index].exists():
+            bundle = open_bundle(paths[index], None, around=store.around())
+            layers |= {layer.diff_id for image in bundle.images.values() for layer in image.layers}
+            todo += [each.index for each in bundle.delta.since] if bundle.delta else []
         found.add(index)
-    return found
+    return found, layers
 
 
 def _as_data(pruned: Pruned) -> dict[str, Any]:
