@@ -1,207 +1,184 @@
 """The bundle beside what others use for the same images: `make bench-bundle`. Writes its section of docs/benchmarks.md.
 
-Each way runs three times, in turns with the others, and the median counts: other work on the machine then hurts all alike.
+Each way runs three times, the slow ones of others once, in turns, and the median counts: other work on the machine then hurts
+all alike.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import platform
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent)]
+
+from deploybundle import trust  # noqa: E402
+from measure import Engine, Run, median, run  # noqa: E402
+from report import Aim, finish, table  # noqa: E402
+
 OTHERS = ["bench/postgres:1", "bench/redis:1", "bench/nginx:1"]
 IMAGES = [*OTHERS, "bench/app:1.0"]
+NEXT = {"changed layer": "bench/app:1.1", "changed dependency": "bench/app:1.2"}
 TIMES = 3
-BEGIN, END = "<!-- bundle -->", "<!-- /bundle -->"
+DISK, API, ZSTD = "full, from the engine's disk", "full, by its API alone", "`docker save` piped to `zstd -3 -T0`"
+LOAD, AGAIN, RAW = "load", "load, all is there", "`docker load` of the raw tar"
+PYTHON = sys.executable
 
 
 @dataclass
-class Run:
-    """One run: seconds (wall, processor, the engine's processor); bytes (largest process, written, made)."""
+class Way:
+    """A command, what it makes, what is removed before each run, and a command before it."""
 
-    wall: float
-    cpu: float
-    engine: float
-    memory: int
-    written: int
-    size: int
-    said: str = ""
-
-
-def engine_seconds() -> float:
-    """Processor seconds of dockerd so far."""
-    pid = subprocess.run(["pidof", "dockerd"], capture_output=True, text=True).stdout.split()
-    if not pid:
-        return 0.0
-    fields = Path(f"/proc/{pid[0]}/stat").read_text().rsplit(")", 1)[1].split()
-    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
-
-
-def run(command: list[str], made: Path | None) -> Run:
-    """Run a command; `made` is what it makes."""
-    report = Path(tempfile.gettempdir()) / f"bench-{os.getpid()}.txt"
-    before, began = engine_seconds(), time.monotonic()
-    done = subprocess.run(["/usr/bin/time", "-o", report, "-f", "%U %S %M %O", *command], capture_output=True, text=True)
-    wall, engine = time.monotonic() - began, engine_seconds() - before
-    if done.returncode:
-        raise SystemExit(f"{' '.join(command)}: {done.stderr}")
-    user, system, memory, blocks = report.read_text().split()
-    size = made.stat().st_size if made and made.is_file() else 0
-    return Run(wall, float(user) + float(system), engine, int(memory) << 10, int(blocks) * 512, size, done.stdout)
-
-
-def median(runs: list[Run]) -> Run:
-    """The run whose wall time is the median."""
-    return sorted(runs, key=lambda one: one.wall)[len(runs) // 2]
-
-
-def measured(ways: dict[str, tuple[list[str], Path | None, list[Path]]]) -> dict[str, Run]:
-    """Every way, in turns; before each run the paths of its third part are removed."""
-    found: dict[str, list[Run]] = {name: [] for name in ways}
-    for _ in range(TIMES):
-        for name, (command, made, remove) in ways.items():
-            for path in remove:
-                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-            found[name].append(run(command, made))
-    return {name: median(runs) for name, runs in found.items()}
+    command: list[str]
+    made: Path | None = None
+    remove: Sequence[Path] = ()
+    before: Sequence[str] = ()
+    times: int = TIMES
 
 
 def main() -> None:
     """Measure, write, and say which aims were met."""
-    subprocess.run([HERE / "images"], check=True, env={**os.environ, "PYTHON": sys.executable})
+    subprocess.run([HERE / "images"], check=True, env={**os.environ, "PYTHON": PYTHON})
     with tempfile.TemporaryDirectory(prefix="bench-bundle-", dir=os.environ.get("BENCH_DIR")) as folder:
-        rows = measured(_ways(Path(folder)))
-    speed = sha256_speed()
-    aims = judged(rows, speed)
-    write(section(rows, aims, speed))
-    print(section(rows, aims, speed))
-    met = sum(ok for _, _, ok in aims)
-    print(f"aims: {met} met, {len(aims) - met} missed")
+        rows = _measured(_ways(Path(folder), Engine.find()), Path(folder), Engine.find())
+    speed = _sha256_speed()
+    said = (
+        f"{', '.join(IMAGES)}, and two later ones of the application. Bundles hold the images alone. Medians of {TIMES} runs, of gzip, "
+        f"skopeo and other tools one. Written: by the program and by the engine. Beside: the most that lay on the disk besides the "
+        f"result, in the engine's folder for temporary files too. SHA-256 by openssl on all cores: {speed / 1e9:.2f} GB/s."
+    )
+    finish("bundle", "The bundle", [said, _table(rows)], _aims(rows, speed))
 
 
-def _ways(work: Path) -> dict[str, tuple[list[str], Path | None, list[Path]]]:
-    from deploybundle import trust
+def _measured(ways: dict[str, Way], work: Path, engine: Engine) -> dict[str, Run]:
+    found: dict[str, list[Run]] = {name: [] for name in ways}
+    for turn in range(TIMES):
+        for name, way in ways.items():
+            if turn >= way.times:
+                continue
+            for path in way.remove:
+                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+            if way.before:
+                subprocess.run(way.before, check=True, capture_output=True)
+            found[name].append(run(way.command, way.made, work, engine))
+    return {name: median(runs) for name, runs in found.items()}
 
+
+def _ways(work: Path, engine: Engine) -> dict[str, Way]:
     trust.generate(work / "key", None)
-    for name in ("disk", "api", "old", "base", "d11", "d12"):
-        (work / name).mkdir()
+    for name in ("disk", "api", "old", "base", *NEXT.values()):
+        (work / name).mkdir(parents=True)
+    base = _ours(work, "base", "disk", IMAGES)
+    run(base.command, None, work, engine)
+    unchanged = _ours(work, "old", "disk", IMAGES)
+    run(unchanged.command, None, work, engine)
+    unchanged.remove = ()
+    assert base.made
+    ways = {DISK: _ours(work, "disk", "disk", IMAGES), API: _ours(work, "api", "api", IMAGES), **_others(work, IMAGES)}
+    ways["unchanged"] = unchanged
+    for title, image in NEXT.items():
+        ways[f"{title}, as a delta"] = _ours(work, image, "disk", [*OTHERS, image], str(base.made))
+        ways[f"{title}: `docker save` of its image piped to `zstd -3 -T0`"] = _saved(work, [image], "zstd -3 -T0 -q")
+    ways["verify"] = Way([PYTHON, str(HERE / "verify.py"), str(base.made), str(work / "key.pub")])
+    return {**ways, **_loads(work, base.made)}
 
-    def ours(folder: str, source: str, images: list[str], since: str = "-") -> tuple[list[str], Path]:
-        out = work / folder / ("bench.bundle.tar" if since == "-" else "bench.delta.tar")
-        return [sys.executable, str(HERE / "build.py"), str(out), str(work / "key"), source, since, *images], out
 
-    base_command, base = ours("base", "disk", IMAGES)
-    run(base_command, base)
-    run(ours("old", "disk", IMAGES)[0], None)
-    ways: dict[str, tuple[list[str], Path | None, list[Path]]] = {}
-    for title, source in (("full, from the engine's disk", "disk"), ("full, by its API alone", "api")):
-        command, out = ours(source, source, IMAGES)
-        ways[title] = (command, out, [out])
-    save = f"docker save {' '.join(IMAGES)}"
-    for title, pipe in (("`docker save` piped to `zstd -3 -T0`", "zstd -3 -T0 -q"), ("`docker save` piped to `gzip`", "gzip")):
-        out = work / pipe.split()[0]
-        ways[title] = (["sh", "-c", f"{save} | {pipe} > {out}"], out, [out])
+def _ours(work: Path, folder: str, source: str, images: Sequence[str], since: str = "-") -> Way:
+    out = work / folder / ("bench.bundle.tar" if since == "-" else "bench.delta.tar")
+    return Way([PYTHON, str(HERE / "build.py"), str(out), str(work / "key"), source, since, *images], out, [out])
+
+
+def _saved(work: Path, images: Sequence[str], pipe: str) -> Way:
+    out = work / f"saved.{pipe.split()[0]}"
+    return Way(["sh", "-c", f"docker save {' '.join(images)} | {pipe} > {out}"], out, [out])
+
+
+def _others(work: Path, images: Sequence[str]) -> dict[str, Way]:
+    ways = {ZSTD: _saved(work, images, "zstd -3 -T0 -q"), "`docker save` piped to `gzip`": _saved(work, images, "gzip")}
+    ways["`docker save` piped to `gzip`"].times = 1
     if shutil.which("skopeo"):
+        named = [(one, one.split("/")[1].split(":")[0]) for one in images]
         copies = " && ".join(
-            f"skopeo copy -q docker-daemon:{one} oci:{work}/skopeo:{one.split('/')[1].split(':')[0]}" for one in IMAGES
+            f"skopeo --insecure-policy copy -q docker-daemon:{one} oci:{work}/skopeo:{name}" for one, name in named
         )
-        script = f"{copies} && tar -cf {work}/skopeo.tar -C {work} skopeo"
-        ways["`skopeo copy` into one layout, and `tar`"] = (["sh", "-c", script], work / "skopeo.tar", [work / "skopeo"])
+        script, out = f"{copies} && tar -cf {work}/skopeo.tar -C {work} skopeo", work / "skopeo.tar"
+        ways["`skopeo copy` into one layout, and `tar`"] = Way(["sh", "-c", script], out, [work / "skopeo", out], times=1)
     if shutil.which("hauler"):
-        adds = " && ".join(f"hauler store add image --local {one} -s {work}/hauler" for one in IMAGES)
-        script = f"{adds} && hauler store save -s {work}/hauler -f {work}/haul.tar.zst"
-        ways["`hauler store`"] = (["sh", "-c", script], work / "haul.tar.zst", [work / "hauler"])
-    command, out = ours("old", "disk", IMAGES)
-    ways["unchanged"] = (command, out, [])
-    for title, folder, image in (("changed layer", "d11", "bench/app:1.1"), ("changed dependency", "d12", "bench/app:1.2")):
-        command, out = ours(folder, "disk", [*OTHERS, image], str(base))
-        ways[f"delta: {title}"] = (command, out, [out])
-    ways["verify"] = ([sys.executable, str(HERE / "verify.py"), str(base), str(work / "key.pub")], None, [])
+        adds = " && ".join(f"hauler store add image --local {one} -s {work}/hauler" for one in images)
+        script, out = f"{adds} && hauler store save -s {work}/hauler -f {work}/haul.tar.zst", work / "haul.tar.zst"
+        ways["`hauler store`"] = Way(["sh", "-c", script], out, [work / "hauler", out], times=1)
+    if shutil.which("zarf"):
+        ways["`zarf package create`"] = _zarf(work, images)
     return ways
 
 
-def sha256_speed() -> float:
+def _zarf(work: Path, images: Sequence[str]) -> Way:
+    (work / "zarf").mkdir()
+    listed = "".join(f"      - {one}\n" for one in images)
+    head = "kind: ZarfPackageConfig\nmetadata:\n  name: bench\n  version: 1.0.0\ncomponents:\n  - name: bench\n    required: true\n"
+    (work / "zarf/zarf.yaml").write_text(f"{head}    images:\n{listed}")
+    out = work / "zarf" / "zarf-package-bench-amd64-1.0.0.tar.zst"
+    command = ["zarf", "package", "create", str(work / "zarf"), "--skip-sbom", "--confirm", "-o", str(work / "zarf")]
+    return Way(command, out, [out], times=1)
+
+
+def _loads(work: Path, bundle: Path) -> dict[str, Way]:
+    """The images are removed before each run, so that both begin with the same engine."""
+    subprocess.run(["docker", "save", "-o", str(work / "raw.tar"), *IMAGES], check=True)
+    remove, ours = ["docker", "image", "rm", "-f", *IMAGES], [PYTHON, str(HERE / "load.py"), str(bundle), *IMAGES]
+    return {
+        RAW: Way(["docker", "load", "-q", "-i", str(work / "raw.tar")], before=remove),
+        LOAD: Way(ours, before=remove),
+        AGAIN: Way(ours),
+    }
+
+
+def _sha256_speed() -> float:
     """OpenSSL's SHA-256 on all cores, bytes a second, blocks of 16 KiB."""
     command = ["openssl", "speed", "-evp", "sha256", "-bytes", "16384", "-seconds", "2", "-multi", str(os.cpu_count())]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return float(said.split()[-1].rstrip("k")) * 1000
 
 
-Aim = tuple[str, str, bool]
-
-
-def judged(rows: dict[str, Run], speed: float) -> list[Aim]:
-    """The aims, what was measured, and whether it was met."""
-    disk, api, zstd = (
-        rows["full, from the engine's disk"],
-        rows["full, by its API alone"],
-        rows["`docker save` piped to `zstd -3 -T0`"],
-    )
-    unchanged, layer, dependency = rows["unchanged"], rows["delta: changed layer"], rows["delta: changed dependency"]
-    hashed = json.loads(rows["verify"].said)
-    ratio = hashed["bytes"] / hashed["seconds"] / speed
-    memory = max(one.memory for one in (disk, api, unchanged)) / 1e6
-    return [
-        ("full: 1.6 × as fast as `docker save` piped to `zstd`", f"{zstd.wall / disk.wall:.2f} ×", zstd.wall / disk.wall >= 1.6),
-        ("full by the API alone: no slower", f"{zstd.wall / api.wall:.2f} ×", zstd.wall >= api.wall),
-        ("no larger", f"{disk.size / zstd.size:.3f} ×", disk.size <= zstd.size),
-        ("unchanged: under 0.5 s", f"{unchanged.wall:.2f} s", unchanged.wall < 0.5),
-        ("changed layer: under 10 kB, in under 10 s", f"{layer.size} B, {layer.wall:.1f} s", layer.size < 10_000 and layer.wall < 10),
-        ("changed dependency: under 0.5 MB, in under 10 s", f"{dependency.size / 1e6:.3f} MB, {dependency.wall:.1f} s",
-         dependency.size < 500_000 and dependency.wall < 10),
-        ("verify: 0.8 of openssl's SHA-256 on all cores", f"{ratio:.2f} ×", ratio >= 0.8),
-        ("memory of a build that makes no patches: under 200 MB", f"{memory:.0f} MB", memory < 200),
-    ]  # fmt: skip
-
-
-def section(rows: dict[str, Run], aims: list[tuple[str, str, bool]], speed: float) -> str:
-    """The page's section."""
-    versions = subprocess.run(["docker", "version", "-f", "{{.Server.Version}}"], capture_output=True, text=True).stdout.strip()
-    load = " ".join(f"{each:.1f}" for each in os.getloadavg())
+def _table(rows: dict[str, Run]) -> str:
+    head = ("what", "s", "processor s: itself + engine", "memory MB", "written MB", "beside MB", "size MB")
     lines = [
-        BEGIN, "## The bundle", "",
-        f"`make bench-bundle`: {', '.join(IMAGES)}; {os.cpu_count()} cores, Linux {platform.release().split('-')[0]}, Docker {versions}, "
-        f"Python {platform.python_version()}, load {load} at the end; medians of {TIMES}. SHA-256 by openssl on all cores: "
-        f"{speed / 1e9:.2f} GB/s. Bundles hold the images alone.", "",
-        "| what | wall s | processor s: itself + engine | memory MB | written MB | size MB |", "|---|---|---|---|---|---|",
-    ]  # fmt: skip
-    for name, one in rows.items():
-        size = f"{one.size / 1e6:.3f}" if one.size else "–"
-        lines.append(
-            f"| {name} | {one.wall:.2f} | {one.cpu:.1f} + {one.engine:.1f} | {one.memory / 1e6:.0f} | {one.written / 1e6:.1f} | {size} |"
+        (
+            name, f"{one.wall:.2f}", f"{one.cpu:.1f} + {one.engine:.1f}", f"{one.memory / 1e6:.0f}", f"{one.written / 1e6:.1f}",
+            f"{one.temporary / 1e6:.1f}", f"{one.size / 1e6:.3f}" if one.size else "–",
         )
-    lines += [
-        "",
-        "| aim | got | |",
-        "|---|---|---|",
-        *(f"| {aim} | {got} | {'met' if ok else 'missed'} |" for aim, got, ok in aims),
-        END,
+        for name, one in rows.items()
+    ]  # fmt: skip
+    return table(head, lines)
+
+
+def _aims(rows: dict[str, Run], speed: float) -> list[Aim]:
+    disk, api, zstd, load = rows[DISK], rows[API], rows[ZSTD], rows[LOAD]
+    layer, dependency = (rows[f"{title}, as a delta"] for title in NEXT)
+    hashed = json.loads(rows["verify"].said)
+    return [
+        Aim("full: times as fast as `docker save` piped to `zstd`", zstd.wall / disk.wall, 1.6, "×", least=True),
+        Aim("full by the API alone: the same", zstd.wall / api.wall, 1, "×", least=True),
+        Aim("full: size beside that of `docker save` piped to `zstd`", disk.size / zstd.size, 1, "×"),
+        Aim("full: temporary disk beside the result", disk.temporary / 1e6, 1, "MB"),
+        Aim("unchanged", rows["unchanged"].wall, 0.5, "s"),
+        Aim("changed layer, to carry", layer.size / 1e3, 10, "kB"),
+        Aim("changed layer, to build", layer.wall, 10, "s"),
+        Aim("changed dependency, to carry", dependency.size / 1e6, 0.5, "MB"),
+        Aim("changed dependency, to build", dependency.wall, 10, "s"),
+        Aim("verify: openssl's SHA-256 on all cores", hashed["bytes"] / hashed["seconds"] / speed, 0.8, "×", least=True),
+        Aim("memory of a build that makes no patches", max(one.memory for one in (disk, api)) / 1e6, 200, "MB"),
+        Aim("load: times as fast as `docker load` of the raw tar", rows[RAW].wall / load.wall, 1, "×", least=True),
+        Aim("load, all is there: sent", float(rows[AGAIN].said), 0, "B"),
+        Aim("load, all is there: written", rows[AGAIN].written / 1e6, 0, "MB"),
     ]
-    return "\n".join(lines)
-
-
-def write(text: str) -> None:
-    """Put the section into docs/benchmarks.md, in place of the last one."""
-    path = ROOT / "docs" / "benchmarks.md"
-    page = (
-        path.read_text()
-        if path.exists()
-        else "# Benchmarks\n\nMeasured by the commands that are named; each writes its own section.\n"
-    )
-    if BEGIN in page:
-        page = page[: page.index(BEGIN)] + text + page[page.index(END) + len(END) :]
-    else:
-        page = f"{page.rstrip()}\n\n{text}\n"
-    path.write_text(page)
 
 
 if __name__ == "__main__":
