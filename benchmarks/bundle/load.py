@@ -33,12 +33,12 @@ def there() -> Chains:
 
 
 def load(bundle: Bundle, image: Image, chains: Chains) -> int:
-    """What the engine lacks of an image, with `raw` layers: engines before 23 know no zstd."""
+    """What the engine lacks of an image."""
     if loaded_ids(image) & set(chains):
         return 0
     layers = [layer.diff_id for layer in image.layers]
     shared = max((_prefix(layers, other) for other in chains.values()), default=0)
-    size, stream = wire(image, range(shared, len(layers)), "raw", bundle.open, tag=image.ref)
+    size, stream = wire(image, range(shared, len(layers)), "zstd", bundle.open, tag=image.ref)
     with subprocess.Popen(["docker", "load", "-q"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
         assert process.stdin
         for chunk in stream:

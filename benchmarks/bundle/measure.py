@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import tempfile
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from deployctl.rehearsal.images import ensure, image_of
+from deployctl.rehearsal.machines import VM
 
 STEP = 0.05
 BLOCK = 512
@@ -30,17 +36,23 @@ class Run:
 
 @dataclass
 class Engine:
-    """dockerd of this machine, where we may look at it."""
+    """A dockerd that we may look at: its process, the folder of its data, and where it listens if not where Docker does."""
 
     pid: str
     root: Path
+    host: str = ""
 
     @staticmethod
-    def find() -> Engine:
-        """Without one, its figures are zero."""
-        pid = subprocess.run(["pidof", "dockerd"], capture_output=True, text=True).stdout.split()
+    def here() -> Engine:
+        """This machine's. Where its process cannot be found, its figures are zero."""
+        pid = Path("/run/docker.pid")
         root = subprocess.run(["docker", "info", "-f", "{{.DockerRootDir}}"], capture_output=True, text=True).stdout.strip()
-        return Engine(pid[0] if pid else "", Path(root or "/nonexistent"))
+        return Engine(pid.read_text().strip() if pid.exists() else "", Path(root or "/nonexistent"))
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For a client of it."""
+        return {**os.environ, **({"DOCKER_HOST": self.host} if self.host else {})}
 
     def seconds(self) -> float:
         """Processor seconds so far, its children's included."""
@@ -96,7 +108,7 @@ def _size(folder: Path) -> int:
 def run(command: Sequence[str], made: Path | None, work: Path, engine: Engine) -> Run:
     """Run a command in a temporary folder of its own; `made` is what it makes, below `work`."""
     with tempfile.TemporaryDirectory(dir=work) as folder, Disk([work, engine.root / "tmp"]) as disk:
-        report, environment = Path(folder, "time"), {**os.environ, "TMPDIR": folder}
+        report, environment = Path(folder, "time"), {**engine.environment, "TMPDIR": folder}
         before, written = engine.seconds(), engine.written()
         timed = ["/usr/bin/time", "-o", str(report), "-f", "%e %U %S %M %O", *command]
         done = subprocess.run(timed, capture_output=True, text=True, env=environment)
@@ -107,6 +119,30 @@ def run(command: Sequence[str], made: Path | None, work: Path, engine: Engine) -
     both = int(blocks) * BLOCK + engine.written() - written
     cpu = engine.seconds() - before
     return Run(wall, user + system, cpu, int(memory) << 10, both, size, max(0, disk.peak - size), done.stdout)
+
+
+@contextmanager
+def empty_engine(work: Path) -> Iterator[Engine]:
+    """A host's engine, as the rehearsal makes hosts (Docker 26.1 of Debian 13), with nothing in it."""
+    folder, name = work / "engine", f"deployctl-bench-{os.getpid()}"
+    folder.mkdir()
+    (folder / "daemon.json").write_text('{"bridge": "none", "iptables": false}')
+    kind = image_of("host", "debian-13", docker=True)
+    volumes = ["-v", f"{folder}:/bench", "-v", "/var/lib/docker", "-v", "/var/lib/containerd"]
+    dockerd = ["--config-file", "/bench/daemon.json", "-H", "unix:///bench/docker.sock"]
+    image = ensure([kind], lambda _: None)[kind]
+    command = ["docker", "run", "-d", "--name", name, *VM, "--network", "none", *volumes, "--entrypoint", "dockerd", image]
+    subprocess.run([*command, *dockerd], check=True, capture_output=True)
+    try:
+        said = subprocess.run(["docker", "inspect", name], check=True, capture_output=True, text=True).stdout
+        about = json.loads(said)[0]
+        root = next(mount["Source"] for mount in about["Mounts"] if mount["Destination"] == "/var/lib/docker")
+        one = Engine(str(about["State"]["Pid"]), Path(root), f"unix://{folder}/docker.sock")
+        while subprocess.run(["docker", "info"], env=one.environment, capture_output=True).returncode:
+            time.sleep(0.1)
+        yield one
+    finally:
+        subprocess.run(["docker", "rm", "-fv", name], capture_output=True)
 
 
 def median(runs: Sequence[Run]) -> Run:

@@ -20,7 +20,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent)]
 
 from deploybundle import trust  # noqa: E402
-from measure import Engine, Run, median, run  # noqa: E402
+from measure import Engine, Run, empty_engine, median, run  # noqa: E402
 from report import Aim, finish, table  # noqa: E402
 
 OTHERS = ["bench/postgres:1", "bench/redis:1", "bench/nginx:1"]
@@ -34,9 +34,10 @@ PYTHON = sys.executable
 
 @dataclass
 class Way:
-    """A command, what it makes, what is removed before each run, and a command before it."""
+    """A command, the engine that it asks, what it makes, what is removed before each run, and a command before it."""
 
     command: list[str]
+    engine: Engine
     made: Path | None = None
     remove: Sequence[Path] = ()
     before: Sequence[str] = ()
@@ -46,8 +47,13 @@ class Way:
 def main() -> None:
     """Measure, write, and say which aims were met."""
     subprocess.run([HERE / "images"], check=True, env={**os.environ, "PYTHON": PYTHON})
-    with tempfile.TemporaryDirectory(prefix="bench-bundle-", dir=os.environ.get("BENCH_DIR")) as folder:
-        rows = _measured(_ways(Path(folder), Engine.find()), Path(folder), Engine.find())
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-bundle-", dir=os.environ.get("BENCH_DIR")) as folder,
+        empty_engine(Path(folder)) as host,
+    ):
+        work = Path(folder, "work")
+        work.mkdir()
+        rows = _measured(_ways(work, Engine.here(), host), work)
     speed = _sha256_speed()
     said = (
         f"{', '.join(IMAGES)}, and two later ones of the application. Bundles hold the images alone. Medians of {TIMES} runs, of gzip, "
@@ -57,7 +63,7 @@ def main() -> None:
     finish("bundle", "The bundle", [said, _table(rows)], _aims(rows, speed))
 
 
-def _measured(ways: dict[str, Way], work: Path, engine: Engine) -> dict[str, Run]:
+def _measured(ways: dict[str, Way], work: Path) -> dict[str, Run]:
     found: dict[str, list[Run]] = {name: [] for name in ways}
     for turn in range(TIMES):
         for name, way in ways.items():
@@ -66,42 +72,45 @@ def _measured(ways: dict[str, Way], work: Path, engine: Engine) -> dict[str, Run
             for path in way.remove:
                 shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
             if way.before:
-                subprocess.run(way.before, check=True, capture_output=True)
-            found[name].append(run(way.command, way.made, work, engine))
+                subprocess.run(way.before, check=True, capture_output=True, env=way.engine.environment)
+            found[name].append(run(way.command, way.made, work, way.engine))
     return {name: median(runs) for name, runs in found.items()}
 
 
-def _ways(work: Path, engine: Engine) -> dict[str, Way]:
+def _ways(work: Path, engine: Engine, host: Engine) -> dict[str, Way]:
     trust.generate(work / "key", None)
     for name in ("disk", "api", "old", "base", *NEXT.values()):
         (work / name).mkdir(parents=True)
-    base = _ours(work, "base", "disk", IMAGES)
+
+    def _ours(folder: str, source: str, images: Sequence[str], since: str = "-") -> Way:
+        out = work / folder / ("bench.bundle.tar" if since == "-" else "bench.delta.tar")
+        return Way([PYTHON, str(HERE / "build.py"), str(out), str(work / "key"), source, since, *images], engine, out, [out])
+
+    base = _ours("base", "disk", IMAGES)
     run(base.command, None, work, engine)
-    unchanged = _ours(work, "old", "disk", IMAGES)
+    unchanged = _ours("old", "disk", IMAGES)
     run(unchanged.command, None, work, engine)
     unchanged.remove = ()
     assert base.made
-    ways = {DISK: _ours(work, "disk", "disk", IMAGES), API: _ours(work, "api", "api", IMAGES), **_others(work, IMAGES)}
+    ways = {DISK: _ours("disk", "disk", IMAGES), API: _ours("api", "api", IMAGES), **_others(work, engine, IMAGES)}
     ways["unchanged"] = unchanged
     for title, image in NEXT.items():
-        ways[f"{title}, as a delta"] = _ours(work, image, "disk", [*OTHERS, image], str(base.made))
-        ways[f"{title}: `docker save` of its image piped to `zstd -3 -T0`"] = _saved(work, [image], "zstd -3 -T0 -q")
-    ways["verify"] = Way([PYTHON, str(HERE / "verify.py"), str(base.made), str(work / "key.pub")])
-    return {**ways, **_loads(work, base.made)}
+        ways[f"{title}, as a delta"] = _ours(image, "disk", [*OTHERS, image], str(base.made))
+        ways[f"{title}: `docker save` of its image piped to `zstd -3 -T0`"] = _saved(work, engine, [image], "zstd -3 -T0 -q")
+    ways["verify"] = Way([PYTHON, str(HERE / "verify.py"), str(base.made), str(work / "key.pub")], engine)
+    return {**ways, **_loads(work, base.made, host)}
 
 
-def _ours(work: Path, folder: str, source: str, images: Sequence[str], since: str = "-") -> Way:
-    out = work / folder / ("bench.bundle.tar" if since == "-" else "bench.delta.tar")
-    return Way([PYTHON, str(HERE / "build.py"), str(out), str(work / "key"), source, since, *images], out, [out])
-
-
-def _saved(work: Path, images: Sequence[str], pipe: str) -> Way:
+def _saved(work: Path, engine: Engine, images: Sequence[str], pipe: str) -> Way:
     out = work / f"saved.{pipe.split()[0]}"
-    return Way(["sh", "-c", f"docker save {' '.join(images)} | {pipe} > {out}"], out, [out])
+    return Way(["sh", "-c", f"docker save {' '.join(images)} | {pipe} > {out}"], engine, out, [out])
 
 
-def _others(work: Path, images: Sequence[str]) -> dict[str, Way]:
-    ways = {ZSTD: _saved(work, images, "zstd -3 -T0 -q"), "`docker save` piped to `gzip`": _saved(work, images, "gzip")}
+def _others(work: Path, engine: Engine, images: Sequence[str]) -> dict[str, Way]:
+    ways = {
+        ZSTD: _saved(work, engine, images, "zstd -3 -T0 -q"),
+        "`docker save` piped to `gzip`": _saved(work, engine, images, "gzip"),
+    }
     ways["`docker save` piped to `gzip`"].times = 1
     if shutil.which("skopeo"):
         named = [(one, one.split("/")[1].split(":")[0]) for one in images]
@@ -109,34 +118,37 @@ def _others(work: Path, images: Sequence[str]) -> dict[str, Way]:
             f"skopeo --insecure-policy copy -q docker-daemon:{one} oci:{work}/skopeo:{name}" for one, name in named
         )
         script, out = f"{copies} && tar -cf {work}/skopeo.tar -C {work} skopeo", work / "skopeo.tar"
-        ways["`skopeo copy` into one layout, and `tar`"] = Way(["sh", "-c", script], out, [work / "skopeo", out], times=1)
+        ways["`skopeo copy` into one layout, and `tar`"] = Way(
+            ["sh", "-c", script], engine, out, [work / "skopeo", out], times=1
+        )
     if shutil.which("hauler"):
         adds = " && ".join(f"hauler store add image --local {one} -s {work}/hauler" for one in images)
         script, out = f"{adds} && hauler store save -s {work}/hauler -f {work}/haul.tar.zst", work / "haul.tar.zst"
-        ways["`hauler store`"] = Way(["sh", "-c", script], out, [work / "hauler", out], times=1)
+        ways["`hauler store`"] = Way(["sh", "-c", script], engine, out, [work / "hauler", out], times=1)
     if shutil.which("zarf"):
-        ways["`zarf package create`"] = _zarf(work, images)
+        ways["`zarf package create`"] = _zarf(work, engine, images)
     return ways
 
 
-def _zarf(work: Path, images: Sequence[str]) -> Way:
+def _zarf(work: Path, engine: Engine, images: Sequence[str]) -> Way:
     (work / "zarf").mkdir()
     listed = "".join(f"      - {one}\n" for one in images)
     head = "kind: ZarfPackageConfig\nmetadata:\n  name: bench\n  version: 1.0.0\ncomponents:\n  - name: bench\n    required: true\n"
     (work / "zarf/zarf.yaml").write_text(f"{head}    images:\n{listed}")
     out = work / "zarf" / "zarf-package-bench-amd64-1.0.0.tar.zst"
     command = ["zarf", "package", "create", str(work / "zarf"), "--skip-sbom", "--confirm", "-o", str(work / "zarf")]
-    return Way(command, out, [out], times=1)
+    return Way(command, engine, out, [out], times=1)
 
 
-def _loads(work: Path, bundle: Path) -> dict[str, Way]:
-    """The images are removed before each run, so that both begin with the same engine."""
+def _loads(work: Path, bundle: Path, host: Engine) -> dict[str, Way]:
+    """Into an engine of a host's, from which all images are removed before each run, so that both begin with the same."""
     subprocess.run(["docker", "save", "-o", str(work / "raw.tar"), *IMAGES], check=True)
-    remove, ours = ["docker", "image", "rm", "-f", *IMAGES], [PYTHON, str(HERE / "load.py"), str(bundle), *IMAGES]
+    remove = ["sh", "-c", "docker image ls -aq | sort -u | xargs -r docker image rm -f"]
+    ours = [PYTHON, str(HERE / "load.py"), str(bundle), *IMAGES]
     return {
-        RAW: Way(["docker", "load", "-q", "-i", str(work / "raw.tar")], before=remove),
-        LOAD: Way(ours, before=remove),
-        AGAIN: Way(ours),
+        RAW: Way(["docker", "load", "-q", "-i", str(work / "raw.tar")], host, before=remove),
+        LOAD: Way(ours, host, before=remove),
+        AGAIN: Way(ours, host),
     }
 
 
