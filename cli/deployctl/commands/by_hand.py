@@ -96,7 +96,8 @@ def _leave(host: HostPlan, project: str) -> Iterator[str]:
     leave = host.leave
     if leave is None:
         return
-    yield f"{host.name}# cd {project_folder(project)} && docker compose --profile '*' down && cd /"
+    compose = "docker compose --profile '*'"
+    yield f"{host.name}# cd {project_folder(project)} && {compose} rm -fsv && {compose} down && cd /"
     if leave.images:
         yield f"{host.name}# docker image rm {' '.join(leave.images)}"
     if leave.delete:

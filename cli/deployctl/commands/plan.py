@@ -142,7 +142,7 @@ def _host(host: HostPlan, plan: Plan) -> Iterator[str]:
 def leaving(leave: Leave, project: str) -> Iterator[str]:
     """What goes from a host, and what stays."""
     if leave.services:
-        yield f"    stop   {', '.join(leave.services)}: removed from this host"
+        yield f"    stop   {', '.join(leave.services)}: removed from this host, with volumes that have no name"
     yield f"    remove the table {table(project)}" + (", the unit and the rule that all products share" if leave.last else "")
     if leave.networks:
         yield f"    remove Docker's networks {', '.join(leave.networks)}"

@@ -48,7 +48,7 @@ def host_readme(host: Host, release: Release, site: Site, model: Mapping[str, An
         "  It is loaded by deployctl-network.service, before Docker. Your own rules are not touched.",
         "",
         "REMOVE IT BY HAND (as root; `deployctl remove` on the deploy node does the same on every host)",
-        f"  cd {folder} && docker compose --profile '*' down --rmi all && cd /",
+        f"  cd {folder} && docker compose --profile '*' rm -fsv && docker compose --profile '*' down --rmi all && cd /",
         f"  nft delete table inet {table(release.name)}",
         *(f"  ip link delete {bridge} 2>/dev/null" for bridge in _bridges(model)),
         f"  rm -r {folder} {network_file(release.name)} {STATE}/{release.name}",

@@ -48,6 +48,9 @@ def test_every_file_of_the_plan_is_in_it_and_nothing_where_nothing_is_to_do() ->
 def test_a_removal_names_what_goes() -> None:
     hosts = leaving("shop", {"srv1": THERE | {"projects": ["shop"], "volumes": [{"name": "d", "project": "shop"}]}}, {"d"})
     gone = list(by_hand(replace(EMPTY, hosts=hosts), {}))
-    assert gone[1] == "srv1# cd /etc/deployctl/shop && docker compose --profile '*' down && cd /"
+    assert (
+        gone[1]
+        == "srv1# cd /etc/deployctl/shop && docker compose --profile '*' rm -fsv && docker compose --profile '*' down && cd /"
+    )
     assert "srv1# docker volume rm d" in gone and "srv1# nft delete table inet deployctl_shop" in gone
     assert gone[-1] == "srv1# rm /var/lib/deployctl/shop/record.json"

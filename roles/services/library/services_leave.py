@@ -11,6 +11,7 @@ short_description: Remove a product's containers and networks, images of ours, a
 description:
   - A container that somebody else attached to one of the product's networks stops the removal of that network.
   - An image that a container or another name uses stays.
+  - A volume that has no name goes with its container, since nobody could find it again.
 options:
   project: {description: the Compose project, type: str, required: true}
   images: {description: tags that we loaded, type: list, elements: str, default: []}
@@ -47,7 +48,7 @@ def main() -> None:
 def take_away(module, containers, networks, images, volumes):
     if containers:
         docker(module, "stop", *containers)
-        docker(module, "rm", "--force", *containers)
+        docker(module, "rm", "--force", "--volumes", *containers)
     if networks:
         docker(module, "network", "rm", *networks)
     if volumes:
