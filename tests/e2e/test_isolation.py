@@ -36,6 +36,7 @@ services:
     x-deployctl: {{segment: internal}}
   near: &echo
     <<: *idle
+    healthcheck: {{test: [CMD, "true"], interval: 1s}}
     command: [python3, -c, "{ECHOING}"]
     expose: ["5353/udp"]
   far: {{<<: *echo, x-deployctl: {{segment: data}}}}

@@ -73,8 +73,15 @@ def _host(prepared: Prepared, steps: HostPlan, work: Path, stamp: Mapping[str, A
         "waves": {str(wave): list(names) for wave, names in steps.waves.items()},
         "restart": list(steps.restart),
         "anew": list(steps.anew),
+        "unwatched": _unwatched(shall.compose) if shall else [],
         "remove_services": list(steps.stop),
         "migrate": [{"wave": wave, "service": service} for wave, service in steps.migrate],
         "record": {**steps.record, **stamp},
         "leave": as_data(steps.leave, prepared.plan.project) if steps.leave else None,
     }
+
+
+def _unwatched(model: Mapping[str, Any]) -> list[str]:
+    """Services whose check the release switches off: Compose 2.26 fails to wait for those whose image has one."""
+    checks = {name: part.get("healthcheck") or {} for name, part in model["services"].items()}
+    return sorted(name for name, check in checks.items() if check.get("disable") or check.get("test") == ["NONE"])

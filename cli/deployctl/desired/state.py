@@ -178,7 +178,7 @@ def _service(name: str, model: Model, context: Context) -> ServiceDesired:
     return ServiceDesired(
         name=name, ref=ref, tag=model["image"], config_digest=image.config_digest,
         hash=model["labels"][HASH_LABEL], wave=context.waves[name],
-        healthcheck=bool(check) and not check.get("disable") and check.get("Test") != ["NONE"],
+        healthcheck=bool(check) and not check.get("disable") and ["NONE"] not in (check.get("test"), check.get("Test")),
         names=tuple(model.get("extra_hosts") or ()),
     )  # fmt: skip
 
