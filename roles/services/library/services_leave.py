@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+
 from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
@@ -28,6 +30,8 @@ removed: {description: what is gone, returned: always, type: list}
 kept: {description: images that somebody else uses, returned: always, type: list}
 """
 
+NAMELESS = re.compile("[0-9a-f]{64}")
+
 
 def main() -> None:
     spec = {
@@ -47,13 +51,21 @@ def main() -> None:
 
 def take_away(module, containers, networks, images, volumes):
     if containers:
+        without_name = nameless(module, containers)
         docker(module, "stop", *containers)
         docker(module, "rm", "--force", "--volumes", *containers)
+        for volume in without_name:  # one that Compose carried over to a new container is a named one to the engine
+            module.run_command(["docker", "volume", "rm", volume])
     if networks:
         docker(module, "network", "rm", *networks)
     if volumes:
         docker(module, "volume", "rm", *volumes)
     return [tag for tag in images if module.run_command(["docker", "image", "rm", tag])[0] != 0]
+
+
+def nameless(module, containers):
+    form = '{{range .Mounts}}{{if eq .Type "volume"}}{{.Name}} {{end}}{{end}}'
+    return [name for name in docker(module, "inspect", "-f", form, *containers).split() if NAMELESS.fullmatch(name)]
 
 
 def listed(module, *argv):
