@@ -81,9 +81,11 @@ def _removed(project: str, service: str) -> str:
 def _wave(host: HostPlan, wave: int, project: str) -> Iterator[str]:
     compose = f"{host.name}# cd {project_folder(project)} && docker compose"
     names = host.waves.get(wave, ())
-    stop = [name for name in host.restart if name in names]
+    stop, anew = ([name for name in some if name in names] for some in (host.restart, host.anew))
     yield from (f"{compose} run --rm --no-deps {name}" for number, name in host.migrate if number == wave)
     anew = [name for name in host.anew if name in names]
+    if anew:
+        yield f"{compose} rm -sf {' '.join(anew)}"
     if stop:
         yield f"{compose} stop {' '.join(stop)}"
     if anew:
