@@ -109,6 +109,10 @@ def medium_of(path: Path, folders: Sequence[Path] = ()) -> Medium:
     """What a bundle's file, the list of its parts, or a store's copy stands for. OSError if it is not there; PartMissing."""
     if path.name.endswith(stored.SUFFIX):
         return stored.find_stored(path)
+    if path.suffix[1:].isdecimal() and path.with_suffix(SUFFIX).exists():
+        raise NotABundle(
+            "is one part of a bundle", place=str(path), hint=f"name the list of the parts: {path.with_suffix(SUFFIX)}"
+        )
     return find_parts(path, folders) if path.name.endswith(SUFFIX) else OneFile(path, path.stat().st_size)
 
 

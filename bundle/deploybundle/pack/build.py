@@ -12,7 +12,7 @@ from typing import Any
 from deploybundle import sources, trust
 from deploybundle.errors import DeployctlError, RefusedError
 from deploybundle.open import Around, BlobAt, Bundle, Layer, Progress, media, open_bundle, verify_blobs
-from deploybundle.open.medium import Medium
+from deploybundle.open.medium import Medium, Parts
 from deploybundle.open.reader import open_medium
 from deploybundle.open.streams import CHUNK
 from deploybundle.pack import index as oci
@@ -82,7 +82,8 @@ def build(
     named_kinds = [*kinds, *(["sbom"] if boms else []), "release"]
     head = oci.head_size(name, images, named_kinds)
     known = [*since, *known]
-    if not since and (same := _unchanged(out, _Job(Measure(head), Known(known), images, out.parent, level, None), signer)):
+    measure = _Job(Measure(head), Known(known), images, out.parent, level, None)
+    if not since and (same := _unchanged(out, measure, signer, split)):
         same.job.run(source, kinds, meta, boms)
         if same.holds(oci.index(head, name, same.job.manifests, same.job.kinds, same.job.installer)):
             return same.built()
@@ -124,11 +125,16 @@ class _Same:
         return Built(self.bundle.path, self.bundle.index_digest, self.bundle.size, 0, 0, self.job.reused)
 
 
-def _unchanged(out: Path, job: _Job, signer: trust.Signer) -> _Same | None:
-    """What may turn out to be unchanged: a bundle of this name by this key, whose images are all known. Nothing is exported."""
+def _unchanged(out: Path, job: _Job, signer: trust.Signer, split: int | None) -> _Same | None:
+    """What may turn out to be unchanged: a bundle of this name by this key, cut as is asked for, whose images are all known.
+
+    Nothing is exported.
+    """
     try:
         bundle = open_bundle(out, [signer.public]) if out.exists() else None
     except DeployctlError:
+        return None
+    if bundle and isinstance(bundle.medium, Parts) and bundle.medium.each != split:
         return None
     return _Same(bundle, job) if bundle and all(map(job.known.has, job.images)) else None
 

@@ -112,7 +112,7 @@ def bases_of(path: Path, folder: Path, name: str) -> list[Bundle]:
     BaseNotHere if the folder has none of them; ReceiptInvalid.
     """
     if not is_receipt(path):
-        return [open_bundle(path, None)]
+        return [_whole(open_bundle(path, None))]
     receipt, here = read_receipt(path), {bundle.index_digest: bundle for bundle in earlier(folder)}
     held = [each for each in receipt.holds if each.name == name]
     if found := [here[each.index] for each in held if each.index in here]:
@@ -122,14 +122,26 @@ def bases_of(path: Path, folder: Path, name: str) -> list[Bundle]:
     raise BaseNotHere(what, place=str(path), hint="put one there, or name it: --since BUNDLE; or send the whole release")
 
 
+def _whole(base: Bundle) -> Bundle:
+    """A delta's patched layers lie nowhere here, so nothing can be compared with them."""
+    if base.pending:
+        hint = "write that release whole first (its index is the same), and name that"
+        raise CannotBundle("is a delta; expected a whole bundle", place=f"--since {base.path}", hint=hint)
+    return base
+
+
 def _keyset(path: Path | None, signer: Signer) -> dict[str, Path]:
     """The vendor's key set, which must hold the key that signs: sites that take it on would refuse the next bundle."""
     if path is None or not path.exists():
         return {}
-    keys = read_keyset(path.read_bytes(), str(path))
-    if keys.find(signer.public.fingerprint) is None:
-        what = f"the signing key {signer.public.fingerprint} is not in the key set, or revoked in it"
+    keys, name = read_keyset(path.read_bytes(), str(path)), signer.public.fingerprint
+    found = keys.find(name)
+    if found is None:
+        what = f"the signing key {name} is not in the key set, or revoked in it"
         raise CannotBundle(what, place=str(path), hint="sign with a key of the set, or: deployctl keyset add KEY.pub")
+    if found.expires and found.expires < _now().date():
+        what = f"the signing key {name} was valid until {found.expires}: sites would refuse what it signs"
+        raise CannotBundle(what, place=str(path), hint="sign with a later key, or: deployctl keyset add KEY.pub --expires DAY")
     return {"keyset.json": path}
 
 

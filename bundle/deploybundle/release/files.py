@@ -13,6 +13,7 @@ from .model import Release
 from .problems import Problem, ReleaseInvalid
 from .raw import documents, env_files, mapping, relative
 from .settings import required_answers
+from .templates import template_problems
 
 TEMPLATE = ".j2"
 
@@ -45,6 +46,7 @@ def project_files(
         if not _rendered(path) and not any(path.is_relative_to(secret) for secret in hidden)
     }
     problems += [_outside(path, project) for path in sorted(chosen) if not _inside(path, project)]
+    problems += template_problems(sorted(path for path in chosen if _is_template(path, release, project)), project)
     if problems:
         raise ReleaseInvalid(list(dict.fromkeys(problems)))
     files = {str(path.relative_to(project)): path for path in sorted(chosen)}
@@ -126,6 +128,11 @@ def _files_at(path: Path) -> Iterator[Path]:
 
 def _below(folder: Path, release: Release) -> Iterator[Path]:
     return _files_at(folder) if release.config_dir else iter(())
+
+
+def _is_template(path: Path, release: Release, project: Path) -> bool:
+    inside = bool(release.config_dir) and path.is_relative_to(project / str(release.config_dir))
+    return inside and path.suffix == TEMPLATE and path.is_file()
 
 
 def _rendered(path: Path) -> bool:

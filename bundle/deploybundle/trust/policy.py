@@ -89,7 +89,7 @@ class Trust:
         floor = max(_time(said.time), self.floor or _time(said.time))
         if keys is None:
             return replace(self, floor=floor)
-        vendors = tuple(_heard(vendor, keys, signer, place) for vendor in self.vendors)
+        vendors = tuple(_heard(vendor, keys, signer, floor.date(), place) for vendor in self.vendors)
         revoked = {**keys.revoked, **self.revoked} if any(each.keys is keys for each in vendors) else dict(self.revoked)
         return Trust(vendors, revoked, floor)
 
@@ -97,12 +97,16 @@ class Trust:
 _NEWER = "ask the vendor for a bundle signed by his current key"
 
 
-def _heard(vendor: Vendor, keys: KeySet, signer: PublicKey, place: str) -> Vendor:
+def _heard(vendor: Vendor, keys: KeySet, signer: PublicKey, day: date, place: str) -> Vendor:
     if vendor.keys.find(signer.fingerprint) is None or keys.version < vendor.keys.version:
         return vendor
     if keys.version == vendor.keys.version and keys != vendor.keys:
         what = f"its key set has version {keys.version}, as the one that is known of {vendor.name}, and says something else"
         raise KeySetInvalid(what, place=place, hint="ask the vendor by another way which is right")
+    said_by = keys.find(signer.fingerprint)
+    if said_by and said_by.expires and said_by.expires < day:
+        what = f"its key set says that the key which signed it, {signer.fingerprint}, was valid until {said_by.expires}"
+        raise KeySetInvalid(what, place=place, hint="ask the vendor for a bundle with a key set that he has put right")
     return Vendor(vendor.name, keys)
 
 

@@ -12,7 +12,7 @@ from vendors import Vendor, noise
 
 from deploybundle import pack
 from deploybundle.errors import RefusedError
-from deploybundle.open import Bundle, PartDamaged, PartMissing, open_bundle, verify_blobs
+from deploybundle.open import Bundle, NotABundle, PartDamaged, PartMissing, open_bundle, verify_blobs
 
 NAME = "collector.bundle.tar.parts"
 EACH = 1 << 20
@@ -39,6 +39,21 @@ def test_parts_hold_what_one_file_holds(vendor: Vendor, parted: Path) -> None:
     assert joined[opened(vendor).blobs[next(iter(opened(vendor).blobs))].offset - 512 :][:512] in joined
     verify_blobs(opened(vendor))
     assert not list(parted.glob("*.partial"))
+
+
+def test_an_unchanged_bundle_is_cut_anew_where_another_size_is_asked_for(vendor: Vendor, parted: Path) -> None:
+    before = sorted(parted.iterdir())
+    vendor.build(NAME, split=EACH)
+    assert sorted(parted.iterdir()) == before
+    vendor.build(NAME, split=2 * EACH)
+    assert len(sorted(parted.glob("*.0??"))) == 2
+    verify_blobs(opened(vendor))
+
+
+def test_a_part_alone_is_told_apart_from_what_is_no_bundle(vendor: Vendor, parted: Path) -> None:
+    with pytest.raises(NotABundle, match="one part of a bundle") as caught:
+        open_bundle(parted / "collector.bundle.tar.002", [vendor.signer.public])
+    assert caught.value.hint == f"name the list of the parts: {parted / NAME}"
 
 
 def test_sha256sum_reads_the_list(parted: Path, vendor: Vendor) -> None:

@@ -105,6 +105,17 @@ def test_the_files_that_travel_are_all_and_hold_no_secret(project: Path) -> None
     assert sorted(files) == ["app.env", "base/common.yaml", "compose.yaml", "config/nginx.conf.j2", "motd"]
 
 
+def test_a_template_that_cannot_be_read_is_told_by_its_line(project: Path) -> None:
+    (project / "config/a.conf.j2").write_text("ok\n{% for x in %}\n")
+    (project / "config/b.conf.j2").write_text("{{ host.name | shout }}")
+    (project / "config/c.conf.j2").write_bytes(b"caf\xe9")
+    with pytest.raises(ReleaseInvalid) as caught:
+        project_files(load(project, compose_binary=compose_binary()), project)
+    said = [str(problem) for problem in caught.value.found]
+    assert [line.split(": ")[0] for line in said] == ["config/a.conf.j2:2", "config/b.conf.j2:1", "config/c.conf.j2"]
+    assert "No filter named 'shout'" in said[1] and "expected UTF-8" in said[2]
+
+
 def test_a_bind_mount_of_what_is_not_there_is_refused(project: Path) -> None:
     (project / "motd").unlink()
     with pytest.raises(ReleaseInvalid, match='configs.motd.file: "motd" is not there, or empty'):

@@ -13,6 +13,7 @@ import typer
 
 from deploybundle.errors import InputError
 from deploybundle.open import is_receipt, read_receipt
+from deploybundle.open.parts import SUFFIX, read_list
 from deploybundle.pack import Toolbox, make
 from deploybundle.sources import Layout, read_layout
 from deploybundle.trust import FileSigner, PassphraseWrong, load_private
@@ -73,7 +74,7 @@ def command(
         )  # fmt: skip
     seconds = time.monotonic() - started
     told = f"{show.size(built.exported)} exported, {show.size(built.reused)} found in earlier bundles"
-    show.say(f"{show.size(built.size)} in {seconds:.1f} s; images: {told}")
+    show.say(f"{show.size(built.size)}{_in_parts(built.path)} in {seconds:.1f} s; images: {told}")
     show.say(f"index {built.index_digest}, signed by {signer.public.fingerprint}")
     path = os.path.relpath(built.path) if built.path.is_relative_to(Path.cwd()) else str(built.path)
     if as_json:
@@ -81,6 +82,13 @@ def command(
         show.data({**found, "exported": built.exported, "reused": built.reused, "seconds": round(seconds, 3)})
     else:
         show.out(path)
+
+
+def _in_parts(path: Path) -> str:
+    if not path.name.endswith(SUFFIX):
+        return ""
+    listed = read_list(path)
+    return f" in {len(listed.parts)} parts of at most {show.size(listed.each)}"
 
 
 def _told(path: Path) -> None:
@@ -101,8 +109,8 @@ def layout(text: str) -> Layout:
 
 def part_size(text: str) -> int:
     """`4GiB` as bytes of a part: smaller, so that it fits where files must be (FAT32), and whole blocks of a tar."""
-    match = re.fullmatch(r"([1-9][0-9]{0,9}) ?(|k|M|G|T)(i?)B?", text)
-    size = int(match[1]) * (1024 if match[3] else 1000) ** " kMGT".index(match[2] or " ") if match else 0
+    match = re.fullmatch(r"([1-9][0-9]{0,9}) ?(|k|m|g|t)(i?)b?", text, re.IGNORECASE)
+    size = int(match[1]) * (1024 if match[3] else 1000) ** " kmgt".index(match[2].lower() or " ") if match else 0
     if size <= SMALLEST:
         raise PartSizeInvalid(f"expected a size such as 4GiB or 700MB, at least 4KiB, got {text!r}", place="--split")
     return (size - 1) // BLOCK * BLOCK

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -28,8 +28,17 @@ class NoKeySet(InputError):
     code = "no-key-set"
 
 
+class NoDay(InputError):
+    """A key's last day is no day to come. Sites would refuse all that it signs.
+
+    Write it as 2028-12-31, or leave `--expires` out.
+    """
+
+    code = "no-day"
+
+
 class NotInKeySet(InputError):
-    """The key set has no key of this fingerprint, or not this day.
+    """The key set has no key of this fingerprint.
 
     See `deployctl keyset show`.
     """
@@ -128,9 +137,13 @@ def _without(keys: KeySet, fingerprint: str) -> tuple[VendorKey, ...]:
 
 def _day(text: str | None) -> date | None:
     try:
-        return date.fromisoformat(text) if text else None
+        day = date.fromisoformat(text) if text else None
     except ValueError as error:
-        raise NotInKeySet(f"--expires: {error}", hint="expected a day, as 2028-12-31") from error
+        raise NoDay(f"expected a day to come, as 2028-12-31, got {text!r}", place="--expires") from error
+    if day and day <= datetime.now(UTC).date():
+        hint = "to sign no more with it: deployctl keyset retire"
+        raise NoDay(f"expected a day to come, got {day}", place="--expires", hint=hint)
+    return day
 
 
 def _write(keys: KeySet) -> None:

@@ -74,7 +74,9 @@ def test_a_stolen_key_is_refused_also_for_what_it_signed_before(vendor, home: Pa
 
 
 def test_an_expired_key_still_opens_what_was_used_before(vendor, home: Path) -> None:  # type: ignore[no-untyped-def]
-    vendor("keyset", "add", home / KEYS / "signing.key.pub", "--expires", "2026-11-20")
+    vendor("keyset", "add", home / KEYS / "signing.key.pub", "--expires", "2999-11-20")
+    keys = home / KEYS / "keyset.json"
+    keys.write_text(keys.read_text().replace("2999-", "2026-"))
     first = bundle(home, "1.0.0", home / KEYS / "signing.key", "2026-11-19")
     head = verify.peek(first)
     used_before: list[Head] = [head]
@@ -104,3 +106,22 @@ def test_a_site_revokes_by_itself_once_it_is_sure(vendor, home: Path) -> None:  
     assert vendor("trust", "revoke", fingerprint, "--yes", "--reason", "by telephone").code == 0
     with pytest.raises(trust.KeyRevoked, match="by telephone"):
         verify.trusted(first)
+
+
+def test_a_key_s_last_day_is_one_to_come(vendor, home: Path) -> None:  # type: ignore[no-untyped-def]
+    for day in ("2020-01-01", "tomorrow"):
+        said = vendor("keyset", "add", home / KEYS / "signing.key.pub", "--expires", day)
+        assert (said.code, "[no-day]" in said.err) == (1, True), said
+    assert vendor("keyset", "show").out.startswith("version 1\n")
+
+
+def test_a_site_takes_no_key_set_on_that_ends_what_signed_it(vendor, home: Path) -> None:  # type: ignore[no-untyped-def]
+    """It would refuse the next bundle, and the one that puts it right."""
+    vendor("keyset", "add", home / KEYS / "signing.key.pub", "--expires", "2999-11-20")
+    keys = home / KEYS / "keyset.json"
+    keys.write_text(keys.read_text().replace("2999-", "2020-"))
+    first = bundle(home, "1.0.0", home / KEYS / "signing.key")
+    with pytest.raises(trust.KeySetInvalid, match="valid until 2020-11-20"):
+        verify.learn(verify.trusted(first))
+    vendor("keyset", "add", home / KEYS / "signing.key.pub")
+    used(bundle(home, "1.0.1", home / KEYS / "signing.key"))
