@@ -102,13 +102,16 @@ def _ports(host: str, probes: Probes, site: Site) -> list[tuple[str, int]]:
 def _over_ipv6(
     host: str, items: Sequence[Mapping[str, Any]], addresses: Mapping[str, list[str]], site: Site
 ) -> list[dict[str, Any]]:
-    """The same pairs by the IPv6 addresses of the hosts that they lead to: no flow is permitted there."""
+    """The same pairs by the IPv6 addresses of the hosts that they lead to: no flow is permitted there.
+
+    A host's own datagrams are left out: whom they reach is our own watch, which listens at that port.
+    """
     names = {site.hosts[name].address: name for name in addresses}
     return [
         {**probe, "address": address, "open": False, "supposed": False, "why": "no flow is over IPv6",
          "id": f"{probe['source'] or 'host'}>[{address}]:{probe['port']}/{probe['protocol']}"}
         for probe in items
-        if probe["address"] in names and not (probe["source"] is None and probe["protocol"] == "udp" and not probe["open"])
+        if probe["address"] in names and not (probe["source"] is None and probe["protocol"] == "udp")
         for address in addresses[names[probe["address"]]]
     ]  # fmt: skip
 
