@@ -16,6 +16,7 @@ from deployctl.desired.flows import Leaving, SiteFlows
 from deployctl.hosts import ssh
 from deployctl.site import Host, Site
 from deployctl.verify import FlowVerdict, Tried, blocked, broken, health, try_ahead, try_flows
+from deployctl.verify.flows import _over_ipv6
 
 
 def verdict(seen: str, promised_open: bool) -> FlowVerdict:
@@ -74,6 +75,20 @@ def test_a_probe_is_tried_where_it_would_come_from(listening: int) -> None:
     assert [(each.source, each.seen, each.good) for each in tried if ":" not in each.address] == [
         ("the host itself", "open", True), ("the host itself", "refused", False), ("api", "no-container", False),
     ]  # fmt: skip
+
+
+def test_every_pair_is_tried_over_ipv6_but_what_only_our_own_watch_would_hear() -> None:
+    pairs = [
+        {**probe(1, source), "protocol": protocol, "open": promised}
+        for source in (None, "api")
+        for protocol in ("tcp", "udp")
+        for promised in (True, False)
+    ]
+    found = _over_ipv6("srv1", pairs, {"srv1": ["fd00::1"]}, here())
+    assert [(one["source"], one["protocol"]) for one in found] == [(None, "tcp")] * 2 + [("api", "tcp")] * 2 + [
+        ("api", "udp")
+    ] * 2
+    assert {(one["open"], one["address"]) for one in found} == {(False, "fd00::1")}
 
 
 @pytest.mark.docker
