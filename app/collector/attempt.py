@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import asyncpg
 import structlog
+from pydantic import ValidationError
 from sqlalchemy import Row
 from sqlalchemy.exc import DataError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -17,6 +18,7 @@ from collector import leases, logs, metrics
 from collector.settings import Settings
 from collector.sources import Batch, Cancelled, Context, SourceError, secrets
 from collector.sources.catalogue import SOURCES
+from collector.tasks import ended
 
 log = logs.get("collector.worker")
 TROUBLE = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
@@ -40,8 +42,7 @@ class Attempt:
             self.task = asyncio.create_task(self.judged())
             heart = asyncio.create_task(self.beat(self.task))
             await asyncio.wait({self.task})
-            heart.cancel()
-            await asyncio.gather(heart, return_exceptions=True)
+            await ended(heart)
             outcome = "interrupted" if self.task.cancelled() else self.task.result()
             seconds = time.perf_counter() - start
             metrics.JOB_SECONDS.labels(self.job.source_type, outcome).observe(seconds)
@@ -92,7 +93,11 @@ class Attempt:
         source = SOURCES.get(self.job.source_type)
         if source is None:
             raise SourceError(f"this version knows no source of type {self.job.source_type!r}", retryable=True)
-        config = source.Config.model_validate(self.job.config)
+        try:
+            config = source.Config.model_validate(self.job.config)
+        except ValidationError as error:  # the API has accepted it: it must be a newer one
+            wrong = ", ".join(".".join(map(str, ("config", *each["loc"]))) for each in error.errors())
+            raise SourceError(f"this version does not understand {wrong}", retryable=True) from None
         async with aclosing(cast("AsyncGenerator[Batch, None]", source.collect(config, self.context()))) as batches:
             async for batch in batches:
                 self.rows += len(batch)

@@ -15,7 +15,6 @@ from collector.settings import Settings
 
 Named = TypeVar("Named")
 Value = TypeVar("Value")
-ANONYMOUS, ADMIN = "anonymous", "admin"
 MOST_CACHED = 10_000
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="collector"'}
 
@@ -62,7 +61,7 @@ class Gate:
 
     async def identify(self, token: str | None) -> Identity:
         if self.settings.authentication == "off":
-            return Identity(ANONYMOUS, keys.ALL)
+            return Identity(keys.ANONYMOUS, keys.ALL)
         if not token:
             self.refuse("key-missing", "An API key is needed: Authorization: Bearer KEY, or X-API-Key: KEY.")
         identity = await self.find(keys.digest(token))
@@ -77,7 +76,7 @@ class Gate:
     async def find(self, sha256: bytes) -> Identity | None:
         admin = self.settings.admin_key_digest
         if admin is not None and hmac.compare_digest(admin, sha256):
-            return Identity(ADMIN, keys.ALL)
+            return Identity(keys.ADMIN, keys.ALL)
         now = time.monotonic()
         until, identity = self.known.get(sha256, (0.0, None))
         if until <= now:

@@ -3,18 +3,24 @@
 An entry holds a job's number and nothing else. It may come twice or never: what happens to the job is decided in PostgreSQL.
 """
 
+import asyncio
 import contextlib
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Any
 
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 from taskiq import AckableMessage
 from taskiq.kicker import AsyncKicker
 from taskiq_redis import RedisStreamBroker
 
 from collector.settings import Settings
+from collector.tasks import ended
 
 STREAM = "collector:queue"
 GROUP = "workers"
@@ -25,11 +31,19 @@ TROUBLE = (RedisError, OSError, TimeoutError)
 
 
 class Broker(RedisStreamBroker):
-    """An acknowledgement that does not get through is no matter: the entry comes again, and its job is not waiting any more."""
+    """An acknowledgement that does not get through is no matter: the entry comes again, and its job is not waiting any more.
+    Nor is an entry that came in the moment of stopping: its job is put into the queue again."""
 
     async def listen(self) -> AsyncGenerator[AckableMessage, None]:
-        async for message in super().listen():
-            yield AckableMessage(data=message.data, ack=quiet(message.ack))
+        async with aclosing(super().listen()) as source:
+            while True:
+                step = asyncio.ensure_future(anext(source))
+                try:
+                    await asyncio.wait({step})
+                finally:
+                    await ended(step)
+                message = step.result()
+                yield AckableMessage(data=message.data, ack=quiet(message.ack))
 
 
 def quiet(acknowledge: Callable[[], Any]) -> Callable[[], Awaitable[None]]:
@@ -54,6 +68,7 @@ def make(settings: Settings, consumer: str) -> Broker:
         idle_timeout=settings.lease_seconds * 1000,
         unacknowledged_batch_size=1,
         unacknowledged_lock_timeout=10,
+        retry=Retry(NoBackoff(), 1, (RedisConnectionError,)),  # a pooled connection may be dead, as after a restart
         socket_connect_timeout=3,
         socket_timeout=BLOCK_MS / 1000 + 8,
     )

@@ -1,8 +1,14 @@
 """The connections to PostgreSQL."""
 
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from collector.settings import Settings
+
+Answer = TypeVar("Answer")
 
 
 def engine(settings: Settings, name: str, statement_seconds: float | None, **options: object) -> AsyncEngine:
@@ -20,5 +26,17 @@ def engine(settings: Settings, name: str, statement_seconds: float | None, **opt
 
 
 def reader(settings: Settings, name: str, statement_seconds: float) -> AsyncEngine:
-    """For single reads: no transaction, no ping before each (see `jobs.get`, which asks once more instead)."""
+    """For single reads: no transaction, no ping before each (see `reading`)."""
     return engine(settings, name, statement_seconds, pool_pre_ping=False, isolation_level="AUTOCOMMIT")
+
+
+async def reading(reader: AsyncEngine, ask: Callable[[AsyncConnection], Awaitable[Answer]]) -> Answer:
+    """Asked once more when a pooled connection turns out to be dead, as after a restart of PostgreSQL: by then all are new."""
+    try:
+        async with reader.connect() as connection:
+            return await ask(connection)
+    except DBAPIError as error:
+        if not error.connection_invalidated:
+            raise
+    async with reader.connect() as connection:
+        return await ask(connection)

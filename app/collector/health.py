@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from collector import migrate, upkeep
+from collector import database, migrate, upkeep
 from collector.broker import Broker, client
 from collector.schemas import PartHealth
 
@@ -61,8 +61,7 @@ def describe(task: "asyncio.Future[None]") -> str | None:
 
 def database_check(reader: AsyncEngine) -> Check:
     async def check() -> None:
-        async with reader.connect() as connection:
-            await connection.execute(text("SELECT 1"))
+        await database.reading(reader, lambda connection: connection.execute(text("SELECT 1")))
 
     return check
 

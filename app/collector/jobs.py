@@ -10,9 +10,9 @@ from typing import Any
 
 from sqlalchemy import Row, Select, case, func, insert, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from collector import database
 from collector.models import Audit, Job, State
 
 JOBS = Job.__table__.c
@@ -71,18 +71,10 @@ async def note(connection: AsyncConnection, caller: Caller, action: str, subject
 
 
 async def read(reader: AsyncEngine, statement: Select[Any]) -> list[Row[Any]]:
-    """Reads are asked once more when a pooled connection turns out to be dead, as after a restart of PostgreSQL."""
-    try:
-        return await read_once(reader, statement)
-    except DBAPIError as error:
-        if not error.connection_invalidated:
-            raise
-    return await read_once(reader, statement)
-
-
-async def read_once(reader: AsyncEngine, statement: Select[Any]) -> list[Row[Any]]:
-    async with reader.connect() as connection:
+    async def ask(connection: AsyncConnection) -> list[Row[Any]]:
         return list(await connection.execute(statement))
+
+    return await database.reading(reader, ask)
 
 
 async def get(reader: AsyncEngine, job_id: uuid.UUID) -> Row[Any] | None:

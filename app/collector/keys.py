@@ -16,6 +16,7 @@ from collector.models import Key
 KEYS = Key.__table__.c
 PREFIX = "ck_"
 OPERATOR = Caller("collector keys")
+ANONYMOUS, ADMIN = RESERVED = ("anonymous", "admin")
 
 
 class Scope(StrEnum):
@@ -46,7 +47,9 @@ async def find(reader: AsyncEngine, sha256: bytes) -> Row[Any] | None:
 
 
 async def make(engine: AsyncEngine, name: str, scopes: list[str], days: float | None) -> str:
-    """The new key: shown once, kept nowhere. Raises KeyTrouble when the name has one."""
+    """The new key: shown once, kept nowhere. Raises KeyTrouble when the name has one, or is one of ours."""
+    if name in RESERVED:
+        raise KeyTrouble(f"{name!r} is who asks with the administrator's key, or without one: choose another name")
     async with engine.begin() as connection:
         if await connection.scalar(select(func.count()).where(KEYS.name == name, valid())):
             raise KeyTrouble(f"there is a key named {name!r}: rotate it, or revoke it first")

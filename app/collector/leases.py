@@ -97,8 +97,9 @@ async def check_held(connection: AsyncConnection, job: Row[Any]) -> None:
 
 
 async def end(connection: AsyncConnection, job: Row[Any], state: State, settings: Settings, **values: Any) -> None:
-    expires = func.now() + timedelta(days=settings.result_days)
-    done = held(job).values(state=state, finished_at=func.now(), lease_until=None, expires_at=expires, **values)
+    now = func.clock_timestamp()  # the transaction, whose time now() gives, began before the collecting
+    expires = now + timedelta(days=settings.result_days)
+    done = held(job).values(state=state, finished_at=now, lease_until=None, expires_at=expires, **values)
     if (await connection.execute(done)).rowcount != 1:
         raise LeaseLost
 

@@ -51,8 +51,7 @@ def known_revisions() -> frozenset[str]:
 
 
 async def schema_is_usable(engine: AsyncEngine) -> bool:
-    async with engine.connect() as connection:
-        current = await connection.run_sync(revision)
+    current = await database.reading(engine, lambda connection: connection.run_sync(revision))
     return is_usable(current, known_revisions(), head())
 
 

@@ -10,8 +10,9 @@ from typing import Any
 
 from sqlalchemy import Row, case, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from collector import database
 from collector.models import Audit, Chunk, Job, State, WorkerBeat
 from collector.settings import Settings
 
@@ -103,9 +104,12 @@ async def survey(reader: AsyncEngine) -> Queue:
     columns = func.count().filter(JOBS.state == State.QUEUED), func.count().filter(JOBS.state == State.RUNNING)
     oldest = func.min(JOBS.due_at).filter(ready)
     counts = select(*columns, oldest, func.now()).where(JOBS.state.in_([State.QUEUED, State.RUNNING]))
-    async with reader.connect() as connection:
-        waiting, running, since, now = (await connection.execute(counts)).one()
-        beats = list(await connection.execute(select(WORKERS.name, WORKERS.beat_at)))
+
+    async def ask(connection: AsyncConnection) -> tuple[Any, list[Any]]:
+        beats = await connection.execute(select(WORKERS.name, WORKERS.beat_at))
+        return (await connection.execute(counts)).one(), list(beats.all())
+
+    (waiting, running, since, now), beats = await database.reading(reader, ask)
     return Queue(waiting, running, age(since, now), {row.name: age(row.beat_at, now) for row in beats})
 
 

@@ -23,6 +23,7 @@ from collector import broker as queue
 from collector import database, leases, logs, metrics, migrate, upkeep
 from collector.attempt import Attempt
 from collector.settings import Settings
+from collector.tasks import ended
 
 log = logs.get("collector.worker")
 TROUBLE = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, RedisError, OSError, TimeoutError)
@@ -55,9 +56,7 @@ class Worker:
                 await self.receive()
             await self.drain()
         finally:
-            for each in loops:
-                each.cancel()
-            await asyncio.gather(*loops, return_exceptions=True)
+            await asyncio.gather(*map(ended, loops))
             with contextlib.suppress(*TROUBLE):
                 await upkeep.leave(self.engine, self.name)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import serving
+from conftest import query, redis_of, serving
 
 from collector import jobs
 from collector.settings import Settings
@@ -63,6 +63,21 @@ async def test_health_answers_in_time_when_a_part_hangs(settings: Settings, sett
         assert answer.status_code == 503
         assert answer.json()["parts"][part]["error"] == "no answer within 0.2 s"
     server.close()
+
+
+async def test_connections_that_died_unseen_are_no_reason_to_be_ill(client: httpx.AsyncClient, settings: Settings) -> None:
+    """As after a restart of PostgreSQL and Redis: the first answer is the truth already."""
+    nobody = f"/api/v1/jobs/status/{uuid.uuid4()}"
+    for path, status in (("/health", 200), ("/health/ready", 200), (nobody, 404), ("/metrics", 200)):
+        assert (await client.get("/health")).status_code == 200
+        await query(
+            settings, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'collector-%'"
+        )
+        redis = redis_of(settings)
+        await redis.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        await redis.aclose()
+        answer = await client.get(path)
+        assert answer.status_code == status, answer.text
 
 
 async def test_not_ready_and_503_until_the_schema_is_there(empty: Settings) -> None:

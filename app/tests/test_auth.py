@@ -132,6 +132,8 @@ async def test_keys_are_managed_by_the_command(settings: Settings, client: httpx
     assert (await client.get(NOBODY, headers=bearer(key))).status_code == 404
     again = await asyncio.to_thread(run, settings, "make", "crm")
     assert (again.returncode, again.stderr) == (1, "collector: there is a key named 'crm': rotate it, or revoke it first\n")
+    for name in ("admin", "anonymous"):
+        assert "choose another name" in (await asyncio.to_thread(run, settings, "make", name)).stderr
     rotated = (await asyncio.to_thread(run, settings, "rotate", "crm")).stdout.strip()
     listed = (await asyncio.to_thread(run, settings, "list")).stdout
     assert listed.count('"crm"') == 2

@@ -1,6 +1,7 @@
 """Jobs from the trigger to the result, and what happens to them when something dies."""
 
 import asyncio
+import contextlib
 import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from conftest import Services, query, redis_of, serving, until, working
+from taskiq_redis import RedisStreamBroker
 from test_api import TRIGGER, file_job, is_problem
 
 from collector import attempt, database, leases
@@ -297,10 +299,11 @@ async def test_a_job_whose_workers_are_always_lost_is_dead_in_the_end(
 async def test_a_worker_that_lost_its_lease_stops_working_on_the_job(
     client: httpx.AsyncClient, settings: Settings, inbox: Path, script: Callable[..., Script]
 ) -> None:
-    script(slowly(30), rows)
+    made = script(slowly(30), rows)
     async with working(settings) as worker:
         job = await trigger(client, inbox / "a.csv")
-        await until(client, job, "running")
+        while not made.attempts:
+            await asyncio.sleep(0.02)
         await query(settings, "UPDATE jobs SET state = 'queued', published_at = NULL, due_at = now() + interval '1 s'")
         while worker.running:
             await asyncio.sleep(0.05)
@@ -315,6 +318,8 @@ async def test_a_long_job_keeps_its_lease(
     async with working(settings), working(settings):
         status = await until(client, await trigger(client, inbox / "a.csv"), "succeeded")
     assert status["attempt"] == 1, "nobody took it over"
+    begun, end = (datetime.fromisoformat(status[name]) for name in ("started_at", "finished_at"))
+    assert (end - begun).total_seconds() >= 2.5, "the end is when it ended, not when its transaction began"
 
 
 @pytest.mark.parametrize(("seconds", "state"), [(0.5, "succeeded"), (30, "queued")], ids=["in time", "too long"])
@@ -330,6 +335,30 @@ async def test_a_worker_told_to_stop_finishes_in_time_or_gives_back(
     assert status["status"] == state
     assert status["max_attempts"] - status["attempt"] == (4 if state == "succeeded" else 5), "not held against it"
     assert await query(settings, "SELECT count(*) FROM workers") == [(0,)]
+
+
+async def test_a_worker_stops_although_a_library_has_swallowed_the_word_to_stop(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def deaf(*_: object) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+
+    monkeypatch.setattr(worker_module.Worker, "keep", deaf)
+    deaf_once = deaf_to(RedisStreamBroker.listen)
+    monkeypatch.setattr(RedisStreamBroker, "listen", deaf_once)
+    async with working(settings):
+        await asyncio.sleep(0.5)  # its end waits for the worker's
+
+
+def deaf_to(listen: Callable[[Any], AsyncIterator[Any]]) -> Callable[[Any], AsyncIterator[Any]]:
+    async def listening(broker: Any) -> AsyncIterator[Any]:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+        async for message in listen(broker):
+            yield message
+
+    return listening
 
 
 async def test_the_worker_waits_for_the_schema_with_a_heartbeat(empty: Settings) -> None:
