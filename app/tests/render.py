@@ -9,16 +9,24 @@ CONFIG = Path(__file__).parent.parent / "config"
 
 
 def render(name: str, *addresses: str, **client: str) -> str:
-    endpoints = [SimpleNamespace(address=address, port=8000) for address in addresses or ("api",)]
+    """Each service lies at these addresses; without one at its name, as on a laptop."""
+
+    def endpoints(service: str) -> list[SimpleNamespace]:
+        return [SimpleNamespace(address=address, port=8000) for address in addresses or (service,)]
+
     environment = Environment(loader=FileSystemLoader(CONFIG), undefined=StrictUndefined, keep_trailing_newline=True)
     return environment.get_template(f"{name}.j2").render(
-        site=SimpleNamespace(name="laptop", endpoints={"api": endpoints}.__getitem__),
+        site=SimpleNamespace(name="laptop", endpoints=endpoints),
         host=SimpleNamespace(name="laptop", address="127.0.0.1"),
         release=SimpleNamespace(name="collector", version="1.0.0"),
         client=client,
     )
 
 
-if __name__ == "__main__":
-    for template in CONFIG.glob("*.j2"):
+def write(folder: Path) -> None:
+    for template in folder.glob("*.j2"):
         template.with_suffix("").write_text(render(template.stem))
+
+
+if __name__ == "__main__":
+    write(CONFIG)

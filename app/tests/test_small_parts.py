@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import tomllib
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -11,6 +12,9 @@ import render
 from starlette.datastructures import Headers
 
 from collector import access, health, healthcheck, migrate
+from collector.sources import SourceError
+from collector.sources.network import judged
+from collector.sources.settings import SourceSettings
 
 KNOWN = frozenset({"0001", "0002"})
 
@@ -94,6 +98,18 @@ def test_nginx_balances_over_every_host() -> None:
     assert "server 10.77.20.12:8000 max_fails" in text
 
 
-def test_the_settings_template_takes_the_clients_log_level() -> None:
-    assert 'log_level = "info"' in render.render("collector.toml")
-    assert 'log_level = "debug"' in render.render("collector.toml", log_level="debug")
+def test_the_settings_template_takes_the_clients_answers() -> None:
+    plain = tomllib.loads(render.render("collector.toml"))
+    assert (plain["log_level"], plain["source_networks"], plain["source_networks_refused"]) == ("info", [], [])
+    answers = {"log_level": "debug", "source_networks": "10.9.0.0/16 10.8.0.0/16", "source_hosts": "crm"}
+    filled = tomllib.loads(render.render("collector.toml", "10.77.30.11", **answers))
+    assert (filled["log_level"], filled["source_hosts"]) == ("debug", ["crm"])
+    assert filled["source_networks"] == ["10.9.0.0/16", "10.8.0.0/16"]
+
+
+def test_the_settings_template_refuses_the_services_own_addresses_to_sources() -> None:
+    filled = tomllib.loads(render.render("collector.toml", "10.77.30.11", source_networks="10.0.0.0/8"))
+    given = SourceSettings(**{name: value for name, value in filled.items() if name.startswith("source_")})
+    assert str(judged("10.1.1.1", "crm", given)) == "10.1.1.1"
+    with pytest.raises(SourceError, match="not permitted"):
+        judged("10.77.30.11", "crm", given)
