@@ -44,7 +44,7 @@ molecule: setup  ## each role by itself, and the whole journey, on rehearsed hos
 test-full: setup ## what takes longer than a CI run may: campaigns
 	pytest -q -m full tests/e2e
 	scripts/fuzz 600
-	app/scripts/test -m full --no-cov
+	app/scripts/test -m full
 
 bench: bench-install bench-bundle bench-app  ## all benchmarks, side by side: docs/benchmarks.md
 
@@ -56,7 +56,7 @@ bench-bundle: setup ## the bundle beside docker save, skopeo and what else is on
 	@python benchmarks/bundle/run.py
 
 bench-app: setup ## the product beside its floors
-	app/scripts/test --collect-only -q -m full --no-cov >/dev/null
+	app/scripts/test --collect-only -q -m full >/dev/null
 	app/.venv/bin/python benchmarks/app/bench.py
 
 clean: demo-down ## also the environment and the caches

@@ -1,23 +1,27 @@
 """PostgreSQL and Redis from our own images, on random loopback ports, once a run; a clean database for each test."""
 
 import asyncio
+import re
 import subprocess
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import httpx
 import pytest
+import schemathesis
 from redis.asyncio import Redis
 from sqlalchemy import text
 
 from collector import broker, database, logs, migrate
 from collector.api import create_app
+from collector.contract import document
 from collector.settings import Settings
 from collector.worker import Worker
 
@@ -144,13 +148,32 @@ def changed(settings: Settings, **changes: Any) -> Settings:
     return Settings(**{**settings.model_dump(), **changes})
 
 
+@cache
+def description() -> dict[re.Pattern[str], Any]:
+    """The operations by the paths that they are for."""
+    schema = schemathesis.openapi.from_dict(document(create_app(Settings())))
+    return {re.compile(re.sub(r"\{\w+\}", "[^/]+", path)): schema[path] for path in schema}
+
+
+async def matches(answer: httpx.Response) -> None:
+    """Every answer that any test gets is as OpenAPI says; but for those of our bugs, which it does not describe."""
+    await answer.aread()
+    method, path = answer.request.method, answer.request.url.path
+    for pattern, operations in description().items():
+        streamed = not isinstance(answer.request.stream, httpx.ByteStream)
+        if pattern.fullmatch(path) and method in list(operations) and answer.status_code != 500 and not streamed:
+            operations[method].validate_response(answer)
+
+
 @asynccontextmanager
 async def serving(settings: Settings, **changes: Any) -> AsyncIterator[httpx.AsyncClient]:
     app = create_app(changed(settings, **changes))
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://api", headers=BEARER) as client,
+        httpx.AsyncClient(
+            transport=transport, base_url="http://api", headers=BEARER, event_hooks={"response": [matches]}
+        ) as client,
     ):
         yield client
 
@@ -177,7 +200,7 @@ async def working(settings: Settings, **changes: Any) -> AsyncIterator[Worker]:
         await engine.dispose()
 
 
-async def until(client: httpx.AsyncClient, job: dict[str, Any], *states: str, seconds: float = 12) -> dict[str, Any]:
+async def until(client: httpx.AsyncClient, job: dict[str, Any], *states: str, seconds: float = 40) -> dict[str, Any]:
     deadline = time.monotonic() + seconds
     while (status := (await client.get(job["status_url"])).json())["status"] not in states:
         assert time.monotonic() < deadline, status

@@ -73,7 +73,7 @@ async def test_schemathesis_finds_nothing(address: str, tmp_path: Path) -> None:
         [
             Path(sys.executable).with_name("schemathesis"), "run", f"{address}/openapi.json",
             "--header", f"Authorization: Bearer {ADMIN_KEY}", "--checks", "all",
-            "--exclude-checks", "positive_data_acceptance", "--max-examples", "25", "--seed", "1", "--workers", "2",
+            "--exclude-checks", "positive_data_acceptance", "--max-examples", "25", "--seed", "1",
             "--suppress-health-check", "all", "--no-color",
         ],
         capture_output=True, text=True, check=False, cwd=tmp_path,
