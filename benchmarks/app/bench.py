@@ -1,4 +1,4 @@
-"""`make bench-app`: the service beside its floors, on this machine, now. Writes its section of docs/benchmarks.md.
+"""make bench-app: the service beside its floors, on this machine, now. Writes its section of docs/benchmarks.md.
 
 BENCH_BYTES (1 GB) is the size of the collected file, BENCH_SECONDS (5) the length of each round of requests.
 """
@@ -7,8 +7,8 @@ import asyncio
 import contextlib
 import json
 import os
-import platform
 import re
+import sqlite3
 import statistics
 import subprocess
 import sys
@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -25,10 +26,11 @@ import asyncpg
 import httpx
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "app"), str(ROOT / "app/tests")]
+sys.path[:0] = [str(ROOT / "app"), str(ROOT / "app/tests"), str(ROOT / "benchmarks")]
 
 import conftest  # noqa: E402
 from conftest import ADMIN_KEY, BEARER, PASSWORD  # noqa: E402
+from report import Aim, finish, table  # noqa: E402
 from test_processes import COLLECTOR, environment, free_port  # noqa: E402
 
 from collector import migrate  # noqa: E402
@@ -37,8 +39,7 @@ from collector.settings import Settings  # noqa: E402
 BYTES = int(os.environ.get("BENCH_BYTES", 10**9))
 SECONDS = os.environ.get("BENCH_SECONDS", "5")
 CONNECTIONS, ROUNDS, JOBS, WORKERS, ROWS = "16", 3, 500, 2, 200_000
-PAGE = ROOT / "docs" / "benchmarks.md"
-MARKS = "<!-- bench-app begins -->", "<!-- bench-app ends -->"
+STATUS_RATIO, COPY_TIMES, GROWTH = 0.4, 2.0, 64.0
 
 
 class Bench:
@@ -58,7 +59,7 @@ class Bench:
             COLLECTOR_RATE_LIMIT_PER_SECOND="100000", COLLECTOR_RATE_LIMIT_BURST="100000", COLLECTOR_WORKER_METRICS_PORT="0",
             COLLECTOR_FOLDERS=json.dumps([str(folder)]), COLLECTOR_MAX_FILE_BYTES=str(4 * 10**9), COLLECTOR_LOG_LEVEL="warning",
             COLLECTOR_SOURCE_NETWORKS='["127.0.0.0/8"]', COLLECTOR_MAX_ROWS=str(10**9),
-            COLLECTOR_WORKER_CONCURRENCY="8",
+            COLLECTOR_WORKER_CONCURRENCY="8", PYTHONPATH=str(ROOT / "app"),
         )  # fmt: skip
 
     def start(self, *command: str) -> "subprocess.Popen[bytes]":
@@ -75,6 +76,7 @@ class Bench:
                     await client.get(f"http://127.0.0.1:{port}/health/live")
                     return
                 await asyncio.sleep(0.1)
+        raise SystemExit(f"nobody answers on port {port}")
 
     async def job(self, client: httpx.AsyncClient, source_type: str, **config: Any) -> dict[str, Any]:
         """A job, run to its end; its status, with `seconds` from its start to its end."""
@@ -125,7 +127,9 @@ async def throughput(bench: Bench) -> float:
 
 def large_file(path: Path) -> int:
     """A CSV file of BENCH_BYTES; the number of its rows."""
-    lines = [f"{n},station-{n % 97},2026-11-{n % 28 + 1:02d},{n * 0.37 % 100:.2f},a note of some words\n" for n in range(100_000)]
+    lines = [
+        f"{n},station-{n % 97},2026-11-{n % 28 + 1:02d},{n * 0.37 % 100:.2f},a note of some words\n" for n in range(100_000)
+    ]
     block = "".join(lines).encode()
     with path.open("wb") as file:
         file.write(b"id,station,day,value,note\n")
@@ -182,8 +186,6 @@ def http_source() -> Iterator[str]:
 
 
 async def by_source(bench: Bench, client: httpx.AsyncClient) -> dict[str, float]:
-    import sqlite3
-
     lines = "".join(json.dumps({"id": n, "station": f"station-{n % 97}", "value": n * 0.37}) + "\n" for n in range(ROWS))
     (bench.folder / "rows.jsonl").write_text(lines)
     with contextlib.closing(sqlite3.connect(bench.folder / "rows.db")) as base, base:
@@ -200,7 +202,27 @@ async def by_source(bench: Bench, client: httpx.AsyncClient) -> dict[str, float]
     return found
 
 
-async def measure(bench: Bench) -> list[str]:
+@dataclass(frozen=True)
+class Large:
+    """Collecting a large file: seconds, those of a bare COPY; memory of the worker at most before and after, in MB."""
+
+    seconds: float
+    floor: float
+    rows: int
+    size: int
+    before: float
+    after: float
+
+
+@dataclass(frozen=True)
+class Figures:
+    status: dict[str, dict[str, float]]
+    jobs: float
+    sources: dict[str, float]
+    large: Large
+
+
+async def measure(bench: Bench) -> Figures:
     await migrate.upgrade_with(bench.settings)
     bench.start(*COLLECTOR, "api")
     await bench.ready(bench.port)
@@ -210,57 +232,49 @@ async def measure(bench: Bench) -> list[str]:
     jobs = await throughput(bench)
     async with bench.client() as client:
         sources = await by_source(bench, client)
-        workers[1].terminate()
-        workers[1].wait(60)
-        before = peak(workers[0])
-        path = bench.folder / "large.csv"
-        rows = large_file(path)
-        collected = await bench.job(client, "file", path=str(path))
-        assert collected["rows"] == rows
-        after = peak(workers[0])
-    floor = await copy(bench, path)
-    return table(status, jobs, sources, (collected["seconds"], floor, rows, path.stat().st_size, before, after))
+        for worker in workers[1:]:
+            worker.terminate()
+            worker.wait(60)
+        return Figures(status, jobs, sources, await collected(bench, client, workers[0]))
 
 
-def table(
-    status: dict[str, dict[str, float]], jobs: float, sources: dict[str, float], large: tuple[float, float, int, int, float, float]
-) -> list[str]:
-    seconds, floor, rows, size, before, after = large
-    ratio, times = status["service"]["rate"] / status["floor"]["rate"], seconds / floor
-    aims = [ratio >= 0.4, times <= 2, after - before < 64]
-    said = ["met" if aim else "missed" for aim in aims]
-    lines = [
-        f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()};"
-        f" status with {CONNECTIONS} connections, median of {ROUNDS} rounds of {SECONDS} s, the caller on the same machine.",
-        "",
-        "| what | service | floor | ratio | aim |",
-        "|---|---|---|---|---|",
-        f"| status requests a second, with authentication; floor: Starlette, asyncpg, the same SELECT"
-        f" | {status['service']['rate']:.0f} | {status['floor']['rate']:.0f} | {ratio:.2f} | at least 0.4: {said[0]} |",
+async def collected(bench: Bench, client: httpx.AsyncClient, worker: "subprocess.Popen[bytes]") -> Large:
+    before, path = peak(worker), bench.folder / "large.csv"
+    rows = large_file(path)
+    job = await bench.job(client, "file", path=str(path))
+    assert job["rows"] == rows
+    return Large(job["seconds"], await copy(bench, path), rows, path.stat().st_size, before, peak(worker))
+
+
+def parts(found: Figures) -> list[str]:
+    service, floor, large = found.status["service"], found.status["floor"], found.large
+    said = (
+        f"Status requests over {CONNECTIONS} connections, with authentication: the median of {ROUNDS} rounds of {SECONDS} s, by turns"
+        " with the floor, which is Starlette, asyncpg and the same SELECT. The caller is on the same machine."
+    )
+    names = {"rate": "requests a second", "p50": "p50, ms", "p95": "p95, ms", "p99": "p99, ms"}
+    status = [
+        (names[name], f"{service[name]:.1f}", f"{floor[name]:.1f}", f"{service[name] / floor[name]:.2f}") for name in names
     ]
-    for name in ("p50", "p95", "p99"):
-        own, bare = status["service"][name], status["floor"][name]
-        lines.append(f"| {name}, ms | {own:.1f} | {bare:.1f} | {own / bare:.2f} | |")
-    lines += [
-        f"| a CSV file of {size / 1e6:.0f} MB, {rows:,} rows, s; floor: a bare COPY of it"
-        f" | {seconds:.1f} | {floor:.1f} | {times:.2f} | at most 2: {said[1]} |",
-        f"| memory of the worker at most, MB, before that file and after it | {before:.0f} → {after:.0f} | | |"
-        f" grows by less than 64: {said[2]} |",
-        f"| jobs a second through the queue, {WORKERS} workers | {jobs:.0f} | | | |",
-        f"| rows a second: file, CSV | {rows / seconds:,.0f} | | | |",
-        *(f"| rows a second: {name} | {rate:,.0f} | | | |" for name, rate in sources.items()),
-        "",
-        f"aims: {sum(aims)} met, {len(aims) - sum(aims)} missed",
+    rates = {f"file, CSV of {large.size / 1e6:.0f} MB": large.rows / large.seconds, **found.sources}
+    rows = [(name, f"{rate:,.0f} rows/s") for name, rate in rates.items()]
+    copied = f"a file of {large.size / 1e6:.0f} MB, {large.rows:,} rows; beside it a bare COPY of it into a table of text"
+    work = [
+        (copied, f"{large.seconds:.1f} s; {large.floor:.1f} s"),
+        ("memory of its worker at most, before it and after", f"{large.before:.0f} MB; {large.after:.0f} MB"),
+        (f"jobs through the queue, {WORKERS} workers, each job a file of two rows", f"{found.jobs:.0f} jobs/s"),
     ]
-    return lines
+    return [said, table(("status", "service", "floor", "ratio"), status), table(("collecting", ""), [*work, *rows])]
 
 
-def write(lines: list[str]) -> None:
-    section = "\n".join([MARKS[0], "## The Data Collection Service", "", "Written by `make bench-app`.", "", *lines, MARKS[1]])
-    text = PAGE.read_text() if PAGE.is_file() else "# Benchmarks\n\nEach section is written by the command that it names.\n"
-    before, found, rest = text.partition(MARKS[0])
-    after = rest.partition(MARKS[1])[2] if found else ""
-    PAGE.write_text((before.rstrip("\n") + "\n\n" + section + after).rstrip("\n") + "\n")
+def aims(found: Figures) -> list[Aim]:
+    large, status = found.large, found.status
+    ratio = status["service"]["rate"] / status["floor"]["rate"]
+    return [
+        Aim("status requests a second, of its floor's", ratio, STATUS_RATIO, least=True),
+        Aim("file collection, of a bare COPY's time", large.seconds / large.floor, COPY_TIMES),
+        Aim("growth of the worker's memory by that file", large.after - large.before, GROWTH, "MB"),
+    ]
 
 
 def main() -> None:
@@ -269,13 +283,12 @@ def main() -> None:
         for services in conftest.backing_services(folder, kept=True):
             bench = Bench(folder, services)
             try:
-                lines = asyncio.run(measure(bench))
+                found = asyncio.run(measure(bench))
             finally:
                 for process in bench.started:
                     process.terminate()
                     process.wait(60)
-    write(lines)
-    print("\n".join(lines))  # noqa: T201
+    finish("app", "The Data Collection Service", parts(found), aims(found))
 
 
 main()
