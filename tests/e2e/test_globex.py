@@ -132,7 +132,9 @@ def test_a_second_product_lives_beside_the_first_with_addresses_of_its_own(site:
     assert ip_address(web) in ip_network("172.30.16.0/20")
     for address in (web, site.site.hosts["srv1"].address):
         tried = f"docker exec statuspage-page-1 curl -sS -m 2 http://{address}:8080/"
-        assert site.on("srv1", tried, check=False).returncode == 7  # refused: one product does not reach the other
+        # One product does not reach the other: refused; by the host's address the kernel may send the reset past the address
+        # translation, so that the caller waits in vain (decision 3, what it costs).
+        assert site.on("srv1", tried, check=False).returncode in (7, 28)
     for bundle in (STATUSPAGE, GUESTBOOK):
         assert site.installed(bundle)["changed"] == []
     assert json.loads(site.status("--json").stdout)["projects"] == ["guestbook", "statuspage"]

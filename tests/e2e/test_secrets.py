@@ -68,6 +68,7 @@ def canaries(installed: Place, secrets: dict[str, str]) -> str:
     words = [
         secrets["postgres_password"],
         secrets["redis_password"],
+        secrets["admin_api_key"],
         key,
         installed.deploy("cat vault-password").stdout.strip(),
     ]
@@ -120,7 +121,7 @@ def test_each_file_is_its_service_s_alone(installed: Place) -> None:
         service, _, name = path.split("/")
         assert (mode, int(uid), int(gid)) == ("400", OWNERS[service], OWNERS[service])
         assert name in HOLDS[service]
-    assert len(shown) == 1 + 2 * 4 + 2
+    assert len(shown) == 1 + 2 * (3 + 2) + 2
 
 
 def test_a_service_sees_its_own_and_no_other(installed: Place) -> None:
