@@ -1,4 +1,4 @@
-"""load.py BUNDLE REF...: what an install does with images on one host: only the layers that the engine lacks, into `docker load`.
+"""load.py ENCODING BUNDLE REF...: what an install does with images on one host: only the layers that the engine lacks, into `docker load`.
 
 Prints the bytes sent.
 """
@@ -9,17 +9,18 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import cast
 
 from deploybundle.open import Bundle, Image, open_bundle
-from deployctl.hosts.wire import loaded_ids, wire
+from deployctl.hosts.wire import Encoding, loaded_ids, wire
 
 Chains = dict[str, list[str]]
 
 
-def main(path: Path, refs: list[str]) -> None:
+def main(encoding: Encoding, path: Path, refs: list[str]) -> None:
     """Load them."""
     bundle, chains = open_bundle(path, None), there()
-    print(sum(load(bundle, bundle.images[ref], chains) for ref in refs))
+    print(sum(load(bundle, bundle.images[ref], chains, encoding) for ref in refs))
 
 
 def there() -> Chains:
@@ -32,13 +33,13 @@ def there() -> Chains:
     return {line.partition(" ")[0]: json.loads(line.partition(" ")[2]) or [] for line in said.splitlines()}
 
 
-def load(bundle: Bundle, image: Image, chains: Chains) -> int:
+def load(bundle: Bundle, image: Image, chains: Chains, encoding: Encoding) -> int:
     """What the engine lacks of an image."""
     if loaded_ids(image) & set(chains):
         return 0
     layers = [layer.diff_id for layer in image.layers]
     shared = max((_prefix(layers, other) for other in chains.values()), default=0)
-    size, stream = wire(image, range(shared, len(layers)), "zstd", bundle.open, tag=image.ref)
+    size, stream = wire(image, range(shared, len(layers)), encoding, bundle.open, tag=image.ref)
     with subprocess.Popen(["docker", "load", "-q"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
         assert process.stdin
         for chunk in stream:
@@ -56,4 +57,4 @@ def _prefix(one: list[str], other: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2:])
+    main(cast(Encoding, sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])

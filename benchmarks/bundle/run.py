@@ -28,7 +28,12 @@ IMAGES = [*OTHERS, "bench/app:1.0"]
 NEXT = {"changed layer": "bench/app:1.1", "changed dependency": "bench/app:1.2"}
 TIMES = 3
 DISK, API, ZSTD = "full, from the engine's disk", "full, by its API alone", "`docker save` piped to `zstd -3 -T0`"
-LOAD, AGAIN, RAW = "load", "load, all is there", "`docker load` of the raw tar"
+LOAD, PACKED, AGAIN, RAW = (
+    "load",
+    "load, packed on the way, as over a network",
+    "load, all is there",
+    "`docker load` of the raw tar",
+)
 PYTHON = sys.executable
 
 
@@ -144,10 +149,11 @@ def _loads(work: Path, bundle: Path, host: Engine) -> dict[str, Way]:
     """Into an engine of a host's, from which all images are removed before each run, so that both begin with the same."""
     subprocess.run(["docker", "save", "-o", str(work / "raw.tar"), *IMAGES], check=True)
     remove = ["sh", "-c", "docker image ls -aq | sort -u | xargs -r docker image rm -f"]
-    ours = [PYTHON, str(HERE / "load.py"), str(bundle), *IMAGES]
+    ours, packed = ([PYTHON, str(HERE / "load.py"), how, str(bundle), *IMAGES] for how in ("raw", "zstd"))
     return {
         RAW: Way(["docker", "load", "-q", "-i", str(work / "raw.tar")], host, before=remove),
         LOAD: Way(ours, host, before=remove),
+        PACKED: Way(packed, host, before=remove),
         AGAIN: Way(ours, host),
     }
 
