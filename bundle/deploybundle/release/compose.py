@@ -30,6 +30,17 @@ class Variable:
     default: str
 
 
+WAYS = (
+    ("neither an image nor a build", "if its image is a variable, give it a default: ${NAME:-repository:tag}"),
+    (
+        "Additional property",
+        "a key that Compose does not know: misspelt, or in the wrong place? Ours stand below x-deployctl",
+    ),
+    ("yaml:", "mend the YAML at that line; `docker compose config` reads it as we do"),
+)
+"""What Compose says, and the way out that it does not say."""
+
+
 @dataclass(frozen=True)
 class Compose:
     """One project's files and the binary that reads them, with nothing of our own environment."""
@@ -77,7 +88,8 @@ class Compose:
         text = text.removesuffix(": invalid compose project")
         for file in self.files:
             text = text.removeprefix(f"{file}: ")
-        return ComposeRefused(text or stderr.strip(), place=self.files[0])
+        way = next((way for said, way in WAYS if said in text), "")
+        return ComposeRefused(text or stderr.strip(), place=self.files[0], hint=way)
 
 
 def find_files(project_dir: Path, files: Sequence[str]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ Protocol = Literal["tcp", "udp"]
 Target = Literal["debian-12", "debian-13"]
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 TO = re.compile(r"(?P<name>[a-zA-Z0-9][a-zA-Z0-9_.-]*):(?P<port>[0-9]{1,5})(?:/(?P<protocol>tcp|udp))?")
+SEGMENT = r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$"  # the name of a group of an inventory
 VERSION = r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$"
 DURATION = re.compile(r"(?:[0-9]+(?:ms|s|m|h))+")
 
@@ -64,7 +65,7 @@ class SecretSpec(_Strict):
 class ServiceSpec(_Strict):
     """`x-deployctl` of one service."""
 
-    segment: Annotated[StrictStr | None, Field(examples=["dmz", "internal", "data"])] = None
+    segment: Annotated[StrictStr | None, Field(examples=["dmz", "internal", "data"], pattern=SEGMENT)] = None
     strategy: Literal["recreate", "blue-green"] = "recreate"
     migrate: Annotated[list[StrictStr] | None, Field(description="a command, run once before the switch")] = None
     ready: Annotated[StrictStr, AfterValidator(_path), Field(examples=["/health/ready"])] | None = None

@@ -41,6 +41,8 @@ def _problem(model: type[BaseModel], detail: Mapping[str, Any], value: Any, plac
         case "literal_error":
             known = [word.strip("' ") for word in detail["ctx"]["expected"].replace(" or ", ",").split(",")]
             return Problem(where, f'unknown value "{detail["input"]}"', did_you_mean(str(detail["input"]), known))
+        case "string_pattern_mismatch":
+            return Problem(where, f'"{detail["input"]}" is no such name', "letters and digits, and - _ . + between them")
         case kind if kind in _EXPECTED:
             return Problem(where, f"expected {_EXPECTED[kind]}, got {_got(detail['input'])}", _quote(kind, detail["input"]))
         case _:

@@ -38,8 +38,8 @@ class PartSizeInvalid(InputError):
 def command(
     project: Annotated[Path, typer.Argument(help="The folder of compose.yaml.")] = Path(),
     file: Annotated[list[str] | None, typer.Option("--file", "-f", help="Compose files, if not the usual ones.")] = None,
-    version: Annotated[str | None, typer.Option("--version", help="The release, where compose.yaml does not say it.")] = None,
-    name: Annotated[str | None, typer.Option("--name", help="The product, where compose.yaml does not say it.")] = None,
+    version: Annotated[str | None, typer.Option("--version", help="The release; goes before the one in compose.yaml.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="The product; goes before the one in compose.yaml.")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="The folder to write to; default PROJECT/dist.")] = None,
     key: Annotated[Path | None, typer.Option("--key", help="The signing key; default ~/.config/deployctl/signing.key.")] = None,
     passphrase_file: PassphraseFile = None,
