@@ -13,9 +13,19 @@ from pathlib import Path
 import pytest
 
 from deployctl import rehearsal
+from deployctl.rehearsal.limits import INSTANCES
 from deployctl.site import load_site
 from places import NETWORKS, ROOT, SUFFIX, Place, Vendor, moved
 from shops import Shop, project
+
+
+@pytest.fixture(scope="session", autouse=True)
+def room_for_three_sites() -> Iterator[None]:
+    """Each rehearsed machine takes inotify instances of one pool, which is small on a fresh Debian; as before afterwards."""
+    before = INSTANCES.read_text()
+    INSTANCES.write_text(str(max(1024, int(before))))
+    yield
+    INSTANCES.write_text(before)
 
 
 @pytest.fixture(scope="session")
