@@ -5,6 +5,7 @@ from __future__ import annotations
 from deploybundle.errors import InputError, RefusedError
 
 AGAIN = "copy the bundle again, or get it from the vendor again; nothing of it was used"
+LOOK = "name a file that `deployctl bundle` wrote, or the list of its parts; is the medium mounted?"
 
 
 class NoBundle(InputError):

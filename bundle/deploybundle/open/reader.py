@@ -16,7 +16,7 @@ from deploybundle.open.content import DIGEST, Content, Fetch, parse_index
 from deploybundle.open.delta import NAMESPACE, Delta, parse, unpack
 from deploybundle.open.medium import Medium, Memory, OneFile, Reading
 from deploybundle.open.parts import SUFFIX, find_parts, part_named
-from deploybundle.open.problems import AGAIN, BundleDamaged, BundleTruncated, NoBundle, NotABundle
+from deploybundle.open.problems import AGAIN, LOOK, BundleDamaged, BundleTruncated, NoBundle, NotABundle
 from deploybundle.open.resolve import Resolver
 from deploybundle.open.tar import BLOCK, Entry, Tar, header
 from deploybundle.open.types import BlobAt
@@ -51,7 +51,7 @@ def peek(path: Path, *, folders: Sequence[Path] = ()) -> Head:
         with Reading(medium) as file, part_named(medium):
             data = _peek(Tar(file, medium.size, str(path)))
     except OSError as error:
-        raise NoBundle(f"cannot be read: {error.strerror}", place=str(path)) from error
+        raise NoBundle(f"cannot be read: {error.strerror}", place=str(path), hint=LOOK) from error
     try:
         key = trust.PublicKey.parse(data["deployctl/vendor.pub"])
     except ValueError as error:
@@ -81,7 +81,7 @@ def open_bundle(
     try:
         return open_medium(medium_of(path, folders), keys, around)
     except OSError as error:
-        raise NoBundle(f"cannot be read: {error.strerror}", place=str(path)) from error
+        raise NoBundle(f"cannot be read: {error.strerror}", place=str(path), hint=LOOK) from error
 
 
 def beside(path: Path) -> Find:

@@ -172,7 +172,9 @@ def partial(out: Path, each: int | None = None) -> Iterator[Partial]:
     try:
         file = _claim(path)
     except OSError as error:
-        raise CannotBundle(f"cannot be written: {error.strerror}", place=str(path)) from error
+        raise CannotBundle(
+            f"cannot be written: {error.strerror}", place=str(path), hint="name another folder: --out"
+        ) from error
     sink: _Whole | _Split = _Whole(path, file) if each is None else _Split(path, file, each)
     try:
         yield sink

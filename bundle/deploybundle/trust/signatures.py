@@ -124,8 +124,16 @@ def _check_statement(payload: bytes, index: bytes, place: str) -> None:
     expected = _statement(index, said)
     if canonical.dumps(expected) == payload:
         return
-    signed, got = canonical.loads(payload).get("subject"), expected["subject"]
+    signed, got = (_subject(each) for each in (canonical.loads(payload), expected))
     raise BadSignature(f"the index is not the one that was signed: expected {signed}, got {got}", place=place, hint=_AGAIN)
+
+
+def _subject(statement: dict[str, Any]) -> str:
+    """A statement's subject as a person reads it, whatever stands there."""
+    try:
+        return f"{statement['subject'][0]['name']} sha256:{statement['subject'][0]['digest']['sha256']}"[:400]
+    except (LookupError, TypeError):
+        return str(statement.get("subject"))[:400]
 
 
 def sshsig(index: bytes, signer: Signer, namespace: str = NAMESPACE) -> bytes:

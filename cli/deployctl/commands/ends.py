@@ -67,7 +67,7 @@ def _ending(error: BaseException) -> DeployctlError:
     if isinstance(error, KeyboardInterrupt):
         at = getattr(error, "at", "")
         state = "; what it had started may run, and each file is whole, old or new" if at else ""
-        hint = "run the same command again to go on; `deployctl status` shows what runs"
+        hint = "run the same command again to go on" + ("; `deployctl status` shows what runs" if at else "")
         return Interrupted(f"interrupted{f' at: {at}' if at else ''}{state}", hint=hint)
     if isinstance(error, OSError) and error.filename is not None:
         kind = DiskFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else FileUnusable
