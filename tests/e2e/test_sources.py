@@ -16,6 +16,7 @@ from layouts import PACKED, Layout
 from vendors import APP, BASE, NGINX
 
 from deploybundle.open import open_bundle
+from deployctl.hosts.wire import Encoding, loaded_ids, wire
 from deployctl.rehearsal.images import ensure, image_of
 from deployctl.rehearsal.machines import VM
 from places import ROOT, SUFFIX, Vendor
@@ -149,3 +150,19 @@ def test_from_a_layout_no_engine_is_needed(seller: Vendor, layout: Layout, proje
     shown = json.loads(seller.run("inspect", str(made["path"]), "--json").stdout)["images"]
     assert {one["manifest"] for one in shown.values()} == {entry["digest"] for entry in layout.entries}
     assert all(one["kept"] for one in shown.values())
+
+
+@pytest.mark.parametrize("encoding", ["raw", "zstd"])
+def test_a_host_takes_an_image_that_is_kept_as_others_made_it(
+    engine: Engine, seller: Vendor, layout: Layout, project: Path, tmp_path: Path, encoding: Encoding
+) -> None:
+    path = layout.folder(tmp_path / "images")
+    made = json.loads(seller.run("bundle", str(project), "--images", str(path), "--json").stdout)
+    bundle = open_bundle(ROOT / str(made["path"]), None)
+    for ref, image in bundle.images.items():
+        tag = f"{ref}-{encoding}"
+        size, stream = wire(image, range(len(image.layers)), encoding, bundle.open, tag=tag)
+        (tmp_path / "sent").write_bytes(b"".join(stream))
+        assert (tmp_path / "sent").stat().st_size == size
+        engine.run("load", stdin=tmp_path / "sent")
+        assert engine.run("image", "inspect", "-f", "{{.Id}}", tag).strip() in loaded_ids(image)
