@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from deploybundle import sources
 from deploybundle.open.boms import RELEASE, bom_name
 from deploybundle.open.streams import CHUNK
 from deploybundle.sources.inventory import VERSION, Findings, Inventory, LayerScan, python_metadata, stacked
-from deploybundle.sources.sbom import Part, image_sbom, release_sbom
+from deploybundle.sources.part import Part
 
 OpenLayer = Callable[[str], BinaryIO]
 
@@ -38,12 +39,12 @@ class Boms:
 
     def _image(self, image: sources.ImageInfo, known: _Once) -> Path:
         what = ("image", image.ref, image.config_digest)
-        return self._kept(what, lambda: image_sbom(image.ref, image.config_digest, known.get()))
+        return self._kept(what, lambda: _writer().image_sbom(image.ref, image.config_digest, known.get()))
 
     def _release(self, images: Sequence[sources.ImageInfo], known: Mapping[str, _Once]) -> Path:
         others = [asdict(part) for part in self.others]
         what = ("release", self.name, self.version, self.time, [(one.ref, one.config_digest) for one in images], others)
-        return self._kept(what, lambda: release_sbom(self.name, self.version, self.time, self._parts(images, known)))
+        return self._kept(what, lambda: _writer().release_sbom(self.name, self.version, self.time, self._parts(images, known)))
 
     def _parts(self, images: Sequence[sources.ImageInfo], known: Mapping[str, _Once]) -> list[Part]:
         held = [(image, known[image.ref].get()) for image in images]
@@ -93,6 +94,11 @@ def scanned(layer: BinaryIO) -> Findings:
         while chunk := layer.read(CHUNK):
             scan.feed(chunk)
     return scan.end()
+
+
+def _writer() -> Any:
+    """Its library takes a tenth of a second to load: a build in which nothing changed does without."""
+    return importlib.import_module("deploybundle.sources.sbom")
 
 
 def wheel_parts(wheels: Mapping[str, Sequence[Path]]) -> list[Part]:

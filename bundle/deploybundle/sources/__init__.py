@@ -22,8 +22,8 @@ from .inventory import Findings, LayerScan, Software
 from .layout import Layout, LayoutInvalid, Layouts, read_layout
 from .own import own_wheel
 from .packages import Closure, Members, PackagesNotFetched, Pinned
+from .part import Part, package_part
 from .provenance import provenance
-from .sbom import Part, package_part
 from .wheels import PYTHONS, WheelsNotFetched, pip_wheel, wheels
 
 __all__ = [

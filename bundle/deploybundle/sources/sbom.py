@@ -6,13 +6,12 @@ import json
 import uuid
 import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from deploybundle.errors import InputError
-from deploybundle.sources.inventory import Inventory, Software, debian_packages
-from deploybundle.sources.packages import Closure
+from deploybundle.sources.inventory import Inventory, Software
+from deploybundle.sources.part import Part
 from deploybundle.trust import canonical
 
 try:
@@ -48,17 +47,6 @@ class SbomImpossible(InputError):
     code = "sbom-library"
 
 
-@dataclass(frozen=True)
-class Part:
-    """A part of a release that holds software. `kind`: container, platform (a host's packages) or application."""
-
-    kind: str
-    name: str
-    version: str
-    software: tuple[Software, ...]
-    system: Mapping[str, str]
-
-
 def image_sbom(ref: str, config_digest: str, inventory: Inventory) -> bytes:
     """One image's software."""
     part = Part("container", ref, config_digest, inventory.software, inventory.system)
@@ -92,13 +80,6 @@ def release_sbom(name: str, version: str, time: str, parts: Iterable[Part]) -> b
     for holder, held in holders:
         bom.register_dependency(holder, held)
     return _written(bom, time=time)
-
-
-def package_part(closure: Closure) -> Part:
-    """A target's packages as a part of the release."""
-    system, _, version = closure.target.partition("-")
-    software = [software for stanza in closure.stanzas for software in debian_packages(stanza)]
-    return Part("platform", closure.target, "", tuple(software), {"ID": system, "VERSION_ID": version})
 
 
 def _must_have_library() -> None:
