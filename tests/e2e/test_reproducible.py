@@ -50,10 +50,11 @@ def build(command: list[str], folder: Path, environment: Mapping[str, str]) -> P
     return folder / str(json.loads(done.stdout)["path"])
 
 
+@pytest.mark.skipif(shutil.which("faketime") is None, reason="no faketime here: scripts/readers")
 def test_another_clock_umask_locale_time_zone_home_folder_and_number_of_cores(vendor: Vendor, tmp_path: Path) -> None:
     cache = Path(os.environ.get("XDG_CACHE_HOME", ROOT / ".cache")) / "deployctl"
     one = build([], project(tmp_path / "one"), {"XDG_CONFIG_HOME": str(vendor.home)})
-    for name in FETCHED:
+    for name in filter(lambda name: (cache / name).exists(), FETCHED):
         shutil.copytree(cache / name, tmp_path / "cache/deployctl" / name, copy_function=os.link)
     elsewhere = project(tmp_path / "far" / "away" / "two")
     for path in elsewhere.rglob("*"):
