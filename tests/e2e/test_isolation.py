@@ -301,7 +301,7 @@ def prune(site: Place) -> None:
 def test_an_administrators_own_rules_live_beside_ours_and_neither_is_changed(both: Place) -> None:
     both.on(
         "app1",
-        f"""nft '{ADMINS} {{ chain input {{ type filter hook input priority 5; ip saddr 203.0.113.9 drop; }} }}'
+        f"""set -e; nft '{ADMINS} {{ chain input {{ type filter hook input priority 5; ip saddr 203.0.113.9 drop; }}; }}'
         iptables -I INPUT -s 203.0.113.7 -j DROP; iptables -t nat -A PREROUTING -s 203.0.113.8 -p tcp --dport 9 -j REDIRECT""",
     )
     before = admins_rules(both, "app1")
@@ -338,7 +338,7 @@ def test_what_an_administrator_flushed_is_said_and_mended(both: Place) -> None:
 
 
 def test_a_table_that_keeps_us_out_undoes_itself_and_the_run_says_so(both: Place) -> None:
-    table = "table inet deployctl_zz { chain input { type filter hook input priority -10; tcp dport 22 ct state new drop; } }"
+    table = "table inet deployctl_zz { chain input { type filter hook input priority -10; tcp dport 22 ct state new drop; }; }"
     loaded = both.on("app1", "nft list table inet deployctl_collector | grep -c jump").stdout
     both.on(
         "app1", f"echo '{table}' > /etc/deployctl/network.d/zz.nft; echo '#' >> /etc/systemd/system/deployctl-network.service"
