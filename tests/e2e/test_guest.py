@@ -244,7 +244,7 @@ def test_a_paused_container_is_made_to_work(site: Place) -> None:
 
 
 def test_the_plan_s_own_commands_typed_by_a_person_do_what_install_would(site: Place) -> None:
-    site.on("srv1", "cd /etc/deployctl/alpha && docker compose rm -sfv front && nft delete table inet deployctl_alpha")
+    site.on("srv1", "cd /etc/deployctl/alpha && docker compose stop front && nft delete table inet deployctl_alpha")
     said(run(site, "plan", f"{VAULT} {USB}/{ALPHA}"), Exit.DONE, "load   the network table", "start  front")
     typed = run(site, "plan", f"--commands {VAULT} {USB}/{ALPHA}").stdout.splitlines()
     for line in typed:
