@@ -173,7 +173,9 @@ def test_a_signal_ends_it_as_ctrl_c_does(number: signal.Signals, tmp_path: Path)
     os.mkfifo(tmp_path / "key")
     words = ["deployctl", "trust", "add", str(tmp_path / "key")]
     lines = (
-        "import signal, sys", "signal.signal(signal.SIGINT, signal.default_int_handler)", "from deployctl.commands import main",
+        "import signal, sys", "signal.signal(signal.SIGINT, signal.default_int_handler)",
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL)",  # a shell in the background, and nohup, leave children deaf
+        "from deployctl.commands import main",
         f"sys.argv = {words!r}", "print('up', file=sys.stderr, flush=True)", "main.run()",
     )  # fmt: skip
     with subprocess.Popen([sys.executable, "-c", "\n".join(lines)], stderr=subprocess.PIPE, text=True) as process:
