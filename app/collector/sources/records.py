@@ -9,6 +9,7 @@ import re
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from decimal import Decimal
+from itertools import chain
 from typing import Any
 
 import orjson
@@ -30,6 +31,21 @@ def texts(records: Sequence[dict[str, Any]], place: Place) -> Batch:
     except TypeError:
         raise SourceError(first_error(records, place)) from None
     return fit(lines, place)
+
+
+def objects(names: Sequence[str], rows: Sequence[Sequence[str]], place: Place) -> Batch:
+    """The same for records of text that share their names, several times as fast: all values become JSON at once.
+
+    Within a string of JSON a quote stands behind a backslash, so `","` is nowhere but between two values.
+    """
+    try:
+        values = orjson.dumps(list(chain.from_iterable(rows)))[2:-2].decode().split('","')
+    except TypeError:
+        return texts([dict(zip(names, row, strict=True)) for row in rows], place)
+    first, *others = [orjson.dumps(name).decode() + ':"' for name in names]
+    parts = [""] * (2 * len(values))
+    parts[::2], parts[1::2] = ['"}\n{' + first, *(f'",{name}' for name in others)] * len(rows), values
+    return checked("".join(parts)[3:] + '"}', place)
 
 
 def first_error(records: Sequence[dict[str, Any]], place: Place) -> str:
@@ -67,16 +83,22 @@ def first_stranger(lines: list[bytes], place: Place) -> str:
 def fit(lines: list[bytes], place: Place) -> Batch:
     """The batch. Raises SourceError for what jsonb cannot hold."""
     joined = b"\n".join(lines).translate(None, b"\t\r")  # between tokens only: no string of JSON holds them so
-    if b"\\u0000" in joined:
-        refuse_nul(lines, place)
     if (b"e-" in joined or b"E-" in joined or len(joined) > DIGITS) and FINE.search(joined):
         refuse_fine(lines, place)
-    return joined.decode().split("\n") if lines else []
+    return checked(joined.decode(), place) if lines else []
 
 
-def refuse_nul(lines: list[bytes], place: Place) -> None:
+def checked(joined: str, place: Place) -> Batch:
+    """Lines that are JSON. Their strings may not hold NUL."""
+    lines = joined.split("\n")
+    if "\\u0000" in joined:
+        refuse_nul(lines, place)
+    return lines
+
+
+def refuse_nul(lines: list[str], place: Place) -> None:
     for index, line in enumerate(lines):
-        if b"\\u0000" in line.replace(b"\\\\", b""):
+        if "\\u0000" in line.replace("\\\\", ""):
             raise SourceError(f"{place(index)}: holds the character NUL")
 
 

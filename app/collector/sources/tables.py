@@ -2,11 +2,16 @@
 
 import csv
 import itertools
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypedDict
 
 from collector.sources import BATCH_CHARACTERS, BATCH_ROWS, Batch, SourceError
-from collector.sources.records import texts
+from collector.sources.records import objects
+
+STEP = 50
+"""Records at most that are read before anybody looks how many characters they were; fewer where they are wide."""
+LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 class Dialect(TypedDict):
@@ -36,35 +41,51 @@ class Table:
             yield some
 
     def header(self) -> list[str]:
-        names = next(self.values(), [])
-        if not names or not all(names):
-            raise SourceError("line 1: a header with a name for each column is needed")
-        return names
+        while self.more(1):
+            if names := self.rows.pop():
+                if all(names):
+                    return names
+                break
+        raise SourceError("line 1: a header with a name for each column is needed")
 
-    def values(self) -> Iterator[list[str]]:
+    def more(self, count: int) -> bool:
+        """Read up to so many records, also empty lines. False at the end. `watched` sees how far it came."""
+        before = len(self.rows)
         try:
-            yield from filter(None, self.reader)
+            self.rows.extend(itertools.islice(self.reader, count))
         except csv.Error as error:
             raise SourceError(f"line {self.reader.line_num}: {error}") from None
+        return len(self.rows) > before
 
     def batches(self, columns: Sequence[str] | None) -> Iterator[Batch]:
         names = columns if columns is not None else self.header()
         if len(set(names)) != len(names):
             raise SourceError("line 1: a column's name occurs twice")
         width, mark = len(names), self.read + BATCH_CHARACTERS
-        for values in self.values():
-            if len(values) != width:
-                line = self.reader.line_num
-                raise SourceError(f"line {line}: has {len(values)} values, the header {width}")
-            self.rows.append(values)
-            if len(self.rows) >= BATCH_ROWS or self.read > mark:
+        before, line, step = 0, self.reader.line_num, 1
+        while self.more(step):
+            if any(len(row) != width for row in self.rows[before:]):
+                self.rows[before:] = even(self.rows[before:], width, line)
+            before, line, step = len(self.rows), self.reader.line_num, min(2 * step, STEP)
+            if self.read > mark:
+                step = 1
+            if before >= BATCH_ROWS or self.read > mark:
                 yield self.taken(names)
-                mark = self.read + BATCH_CHARACTERS
+                before, mark = 0, self.read + BATCH_CHARACTERS
         if self.rows:
             yield self.taken(names)
 
     def taken(self, names: Sequence[str]) -> Batch:
-        first, records = self.first, list(map(dict, map(zip, itertools.repeat(names), self.rows)))
-        self.first += len(records)
+        first, rows = self.first, self.rows
+        self.first += len(rows)
         self.rows = []
-        return texts(records, lambda index: f"row {first + index} (up to line {self.reader.line_num})")
+        return objects(names, rows, lambda index: f"row {first + index} (up to line {self.reader.line_num})")
+
+
+def even(rows: Sequence[list[str]], width: int, line: int) -> list[list[str]]:
+    """Those that are no empty lines. SourceError with the line of the first of another width; `line` ended before them."""
+    for row in rows:
+        line += 1 + sum(len(LINE_END.findall(value)) for value in row)
+        if row and len(row) != width:
+            raise SourceError(f"line {line}: has {len(row)} values, the header {width}")
+    return [row for row in rows if row]
