@@ -63,13 +63,13 @@ class Table:
             raise SourceError("line 1: a column's name occurs twice")
         width, mark = len(names), self.read + BATCH_CHARACTERS
         before, line, step = 0, self.reader.line_num, 1
-        while self.more(step):
+        while self.more(min(step, BATCH_ROWS - before)):
             if any(len(row) != width for row in self.rows[before:]):
                 self.rows[before:] = even(self.rows[before:], width, line)
             before, line, step = len(self.rows), self.reader.line_num, min(2 * step, STEP)
             if self.read > mark:
                 step = 1
-            if before >= BATCH_ROWS or self.read > mark:
+            if before == BATCH_ROWS or self.read > mark:
                 yield self.taken(names)
                 before, mark = 0, self.read + BATCH_CHARACTERS
         if self.rows:
