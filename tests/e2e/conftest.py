@@ -94,12 +94,17 @@ def globex(vendor: Vendor, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 @pytest.fixture(scope="module")
-def shop(acme: Place, vendor: Vendor, tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    """A clean site, and on the medium a release that works, one that never gets healthy, one whose migration fails."""
+def shop(acme: Place, vendor: Vendor, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """A clean site, and on the medium a release that works, one that never gets healthy, one whose migration fails.
+
+    The deploy node's inventory, its secrets and what it remembers are as before afterwards.
+    """
     folder = tmp_path_factory.mktemp("shop")
     vendor.bundle(project(folder / "good", "1.0.0"))
     vendor.bundle(project(folder / "sick", "1.1.0", app="[sh, -c, 'echo the till is jammed; exit 3']"))
     stuck = "[sh, -c, 'echo the shelves do not fit; exit 4']"
     vendor.bundle(project(folder / "stuck", "1.2.0", migrate=stuck, image="collector/nginx:1.26"))
     acme.reset()
-    return Shop(acme)
+    acme.deploy("rm -rf before && cp -a inventories before")
+    yield Shop(acme)
+    acme.deploy("rm -rf inventories && mv before inventories")
