@@ -177,6 +177,7 @@ def test_no_rule_relies_on_the_router(both: Place) -> None:
         redis = address(both, "db1", "collector-redis-1")  # straight to the container, by a route that somebody adds
         both.on("app2", f"ip route replace {redis}/32 via $(ip route show default | cut -d' ' -f3)")
         assert both.on("app2", f"timeout 2 bash -c 'exec 3<>/dev/tcp/{redis}/6379'", check=False).returncode != 0
+        both.on("app2", f"ip route del {redis}/32")
     finally:
         rehearsal.exec_in(both.client, "router", ["nft", "flush", "chain", "inet", "rehearsal", "fault"], check=True)
 
