@@ -65,6 +65,7 @@ def test_what_is_odd_at_hosts_is_told_with_its_code(odd: Done, words: tuple[str,
     complains(odd, Exit.SITE, *words)
 
 
+@pytest.mark.full
 def test_a_network_that_eats_large_packets_is_told_in_time(shop: Shop) -> None:
     shop.hang_up()
     hole = "nft add table inet hole; nft add chain inet hole out '{ type filter hook output priority 0; }'"
@@ -86,6 +87,7 @@ def test_a_home_that_cannot_be_written_is_told_by_its_path(shop: Shop) -> None:
     complains(done, Exit.INPUT, "/home/ops/", "Read-only file system", "[file-unusable]")
 
 
+@pytest.mark.full
 def test_a_host_whose_disk_fills_while_images_arrive(shop: Shop) -> None:
     place = shop.place
     rehearsal.reset(place.site, ["db1"], deploy_node=False, disks={"db1": "700m"})
@@ -183,6 +185,7 @@ def test_a_service_that_crashes_again_and_again_without_a_healthcheck_is_ill(
     assert shop.install(f"{GOOD} --older").returncode == Exit.DONE
 
 
+@pytest.mark.full
 def test_a_host_that_is_cut_off_while_services_start_is_noticed_within_a_minute(shop: Shop) -> None:
     place = shop.place
     place.on("db1", "docker compose -p shop stop")
