@@ -317,7 +317,9 @@ def test_an_administrators_own_rules_live_beside_ours_and_neither_is_changed(bot
     assert admins_rules(both, "app1") == before
 
 
-ALREADY = [pytest.param(deed, marks=pytest.mark.full) for deed in (restart_docker, prune)]  # tried with an administrator's rules
+ALREADY = [
+    pytest.param(deed, marks=pytest.mark.full) for deed in (restart_docker, prune)
+]  # tried with an administrator's rules
 
 
 @pytest.mark.parametrize("deed", [restart_nftables, *ALREADY, reboot], ids=lambda deed: deed.__name__)
