@@ -29,7 +29,6 @@ IdempotencyKey = Annotated[
         description="The same key with the same request gives the same job, for as long as that job is kept",
     ),
 ]  # fmt: skip
-LOCATION = {"Location": {"schema": {"type": "string"}}}
 RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
 
 

@@ -23,7 +23,6 @@ class State(StrEnum):
     CANCELLED = "cancelled"
 
 
-ENDS = (State.SUCCEEDED, State.FAILED, State.DEAD, State.CANCELLED)
 
 
 class Base(DeclarativeBase):

@@ -34,7 +34,6 @@ class MemoryImages:
 
     images: dict[str, list[bytes]]
     expose: tuple[str, ...] = ("8000/tcp",)
-    sizes_known: bool = True
     exports: list[list[str]] = field(default_factory=list)
 
     def config(self, ref: str) -> bytes:
@@ -61,6 +60,6 @@ class MemoryImages:
         self.exports.append(refs)
         for ref in refs:
             for raw in self.images[ref]:
-                yield Layer(io.BytesIO(raw), len(raw) if self.sizes_known else None)
+                yield Layer(io.BytesIO(raw), len(raw))
             config = self.config(ref)
             yield Config(digest(config), config)

@@ -17,7 +17,6 @@ from deployctl.commands.exits import Exit
 from places import USB, VAULT, Done, Place, Vendor
 
 pytestmark = pytest.mark.e2e
-STATE = "/var/lib/deployctl"
 ALPHA, BETA = "alpha-1.0.0.bundle.tar", "beta-1.0.0.bundle.tar"
 COMPOSE = """\
 name: NAME

@@ -32,9 +32,6 @@ class Around:
         return None
 
 
-ALONE = Around()
-
-
 def rebuilt_name(diff_id: str, digest: str) -> str:
     """The file name of a rebuilt layer."""
     return f"{diff_id.removeprefix('sha256:')}.{digest.removeprefix('sha256:')}.zst"

@@ -81,8 +81,8 @@ def build(
     name = f"{meta['name']} {meta['version']}"
     named_kinds = [*kinds, *(["sbom"] if boms else []), "release"]
     head = oci.head_size(name, images, named_kinds)
-    known = [*since, *known]
-    measure = _Job(Measure(head), Known(known), images, out.parent, level, None)
+    found = Known([*since, *known])
+    measure = _Job(Measure(head), found, images, out.parent, level, None)
     if not since and (same := _unchanged(out, measure, signer, split)):
         same.job.run(source, kinds, meta, boms)
         if same.holds(oci.index(head, name, same.job.manifests, same.job.kinds, same.job.installer)):
@@ -90,7 +90,7 @@ def build(
     with partial(out, split) as sink:
         writer = DeltaWriter(sink, _held(since)) if since else Writer(sink, head)
         patcher = Patcher(out.parent, bases_of(images, since)) if since else None
-        job = _Job(writer, Known(known), images, out.parent, level, progress, patcher)
+        job = _Job(writer, found, images, out.parent, level, progress, patcher)
         job.run(source, kinds, meta, boms)
         index = oci.index(head, name, job.manifests, job.kinds, job.installer)
         digest = f"sha256:{hashlib.sha256(index).hexdigest()}"
@@ -185,7 +185,7 @@ class _Job:
         self.exportable = [image for image in self.images if image.kept is None]
         wanted = frozenset(diff_id for image in self.exportable for diff_id in image.diff_ids)
         self.keeper = Keeper(self.writer, self.known.kept, self._count)
-        self.layers = Layers(self.writer, self.folder, wanted, self._count, patcher=self.patcher)
+        self.layers = Layers(self.writer, wanted, self._count, patcher=self.patcher)
 
     def run(
         self, source: sources.ImageSource, kinds: Mapping[str, Members], meta: Mapping[str, Any], boms: Boms | None = None

@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import BinaryIO
 
 import zstandard
@@ -63,7 +61,6 @@ class Layers:
     """
 
     writer: Writer
-    folder: Path
     wanted: frozenset[str]
     on_bytes: Callable[[int], None] = lambda _: None
     found: dict[str, Layer] = field(default_factory=dict)
@@ -81,24 +78,13 @@ class Layers:
         if self.guess and layer.diff_id is None and any(layer.size == each.raw_size for each in self.found.values()):
             for chunk in _read(layer.stream):
                 self.on_bytes(len(chunk))
-        elif layer.size is None:
-            with tempfile.TemporaryFile(dir=self.folder) as spool:
-                self._add(layer, spool, self._spool(layer.stream, spool), compressor)
         else:
-            self._add(layer, layer.stream, layer.size, compressor)
+            self._add(layer, compressor)
 
-    def _spool(self, stream: BinaryIO, spool: BinaryIO) -> int:
-        """Only for engines that export layers compressed: a frame's header has the raw size, and nobody knows it yet."""
-        while chunk := stream.read(CHUNK):
-            spool.write(chunk)
-        size = spool.tell()
-        spool.seek(0)
-        return size
-
-    def _add(self, layer: sources.Layer, stream: BinaryIO, size: int, compressor: zstandard.ZstdCompressor) -> None:
-        raw, scan = hashlib.sha256(), sources.LayerScan()
+    def _add(self, layer: sources.Layer, compressor: zstandard.ZstdCompressor) -> None:
+        raw, scan, size = hashlib.sha256(), sources.LayerScan(), layer.size
         with self._spooled(size) as spool:
-            looked = ahead(self._look(ahead(_read(stream)), raw.update, scan.feed, *([spool.write] if spool else [])))
+            looked = ahead(self._look(ahead(_read(layer.stream)), raw.update, scan.feed, *([spool.write] if spool else [])))
             patch = _Instead(lambda blob: self._patch(f"sha256:{raw.hexdigest()}", spool, blob))
             try:
                 frame = ahead(self._compress(looked, compressor, size))

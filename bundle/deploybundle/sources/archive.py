@@ -1,25 +1,21 @@
 """A `docker save` archive, read as it streams: it may be larger than memory and disk, and its manifest comes last.
 
 Engines before 25 write `<id>/layer.tar` (a layer again as a symlink) and `<config>.json`; from 25 on an OCI layout whose
-blobs stand in the order of their digests, so each shows only by its first bytes what it is; with the containerd store
-layers may be compressed.
+blobs stand in the order of their digests, so each shows only by its first bytes what it is. Layers are raw tars: engines with
+the containerd store, which keeps them compressed, are read by `containerd_images`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import gzip
 import hashlib
 import http.client
 import io
 import json
 import re
 import tarfile
-import zlib
 from collections.abc import Iterator
 from typing import Any, BinaryIO, cast
-
-import zstandard
 
 from .images import Config, Exported, ExportFailed, Layer
 
@@ -27,7 +23,7 @@ _OLD_CONFIG = re.compile(r"([0-9a-f]{64})\.json")
 _BLOB = re.compile(r"blobs/sha256/([0-9a-f]{64})")
 _JSON_LIMIT = 16 << 20
 _BUFFER = 1 << 20
-_BROKEN = (tarfile.TarError, EOFError, OSError, http.client.HTTPException, zstandard.ZstdError, zlib.error)
+_BROKEN = (tarfile.TarError, EOFError, OSError, http.client.HTTPException)
 
 
 class _Content(io.RawIOBase):
@@ -83,12 +79,7 @@ def _part(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[Exporte
 
 def _blob(content: io.BufferedReader, size: int) -> Iterator[Exported]:
     head = content.peek(512)
-    if head.startswith(b"\x1f\x8b"):
-        yield _layer(gzip.GzipFile(fileobj=content), None)
-    elif head.startswith(b"\x28\xb5\x2f\xfd"):
-        reader = zstandard.ZstdDecompressor().stream_reader(content, read_across_frames=True)
-        yield _layer(reader, None)
-    elif _is_json(head, size):
+    if _is_json(head, size):
         text = content.read(_JSON_LIMIT)
         if "rootfs" in json.loads(text):
             yield _config(text)
@@ -96,7 +87,7 @@ def _blob(content: io.BufferedReader, size: int) -> Iterator[Exported]:
         yield _layer(content, size)
 
 
-def _layer(stream: Any, size: int | None) -> Layer:
+def _layer(stream: Any, size: int) -> Layer:
     return Layer(cast(BinaryIO, _Content(stream)), size)
 
 

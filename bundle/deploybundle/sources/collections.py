@@ -11,6 +11,8 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from deploybundle.whole import write_whole
+
 from .locks import read_lock
 from .wheels import PYTHONS, pip_wheel
 
@@ -28,9 +30,7 @@ def collections(lock: Path, cache: Path) -> Path:
     content = _tar(pip_wheel(lock, cache))
     if not tar.is_file() or tar.read_bytes() != content:
         tar.parent.mkdir(parents=True, exist_ok=True)
-        partial = tar.with_suffix(".partial")
-        partial.write_bytes(content)
-        partial.replace(tar)
+        write_whole(tar, content)
     return tar
 
 

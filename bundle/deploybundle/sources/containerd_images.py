@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from deploybundle import oci
+from deploybundle.whole import write_whole
 
 from .docker_images import DockerImages, connected, inspected
 from .engine_stream import ask
@@ -65,15 +66,8 @@ class ContainerdImages:
             info = self._layout().find(ref)
         if info is None or info.kept is None:
             raise ExportFailed(f"{ref} is not in the archive", place="Docker", hint="look at the daemon's log")
-        value = {
-            "manifest": info.kept.manifest.decode(),
-            "media_type": info.kept.media_type,
-            "config": info.kept.config.decode(),
-        }
         self._cache.mkdir(parents=True, exist_ok=True)
-        partial = kept.with_suffix(".partial")
-        partial.write_text(json.dumps(value))
-        partial.replace(kept)
+        _write(kept, info.kept)
         return self._image(ref, info.kept.manifest, info.kept.media_type, info.kept.config)
 
     def _image(self, ref: str, manifest: bytes, media_type: str, config: bytes) -> ImageInfo:
@@ -104,6 +98,4 @@ class ContainerdImages:
 
 def _write(path: Path, kept: Kept) -> None:
     value = {"manifest": kept.manifest.decode(), "media_type": kept.media_type, "config": kept.config.decode()}
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(value))
-    partial.replace(path)
+    write_whole(path, json.dumps(value).encode())

@@ -23,6 +23,7 @@ from deploybundle.sources.packages import Closure, Members, PackagesNotFetched, 
 from deploybundle.sources.wheels import sha256_of
 from deploybundle.trust import Signer
 from deploybundle.trust.openpgp import armored_key, clear_signed
+from deploybundle.whole import write_whole
 
 CODENAMES = {"debian-12": "bookworm", "debian-13": "trixie"}
 NEEDED: dict[str, dict[str, tuple[str, ...]]] = {
@@ -125,9 +126,7 @@ def _resolve(folder: Path, target: str) -> None:
         "needed": _asked(target), "as_of": max(dates).strftime("%a, %d %b %Y %H:%M:%S UTC"),
         "stanzas": [_ours(stanza, Path(name)) for stanza, (name, _, _) in zip(stanzas, files, strict=True)], "files": files,
     }  # fmt: skip
-    partial = folder / "closure.json.partial"
-    partial.write_text(json.dumps(content))
-    partial.replace(folder / "closure.json")
+    write_whole(folder / "closure.json", json.dumps(content).encode())
     for path in set((folder / "pool").iterdir()) - {folder / "pool" / name for name, _, _ in files}:
         path.unlink()  # of an earlier closure
 

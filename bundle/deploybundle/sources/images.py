@@ -40,12 +40,12 @@ class ImageInfo:
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer's raw tar. `size` is None where the engine had it compressed; `diff_id` is what the source takes it for, where
-    it knows before it is read: a layer that turns out to be another, or cannot be read, is offered again by another way.
+    """A layer's raw tar of `size` bytes; `diff_id` is what the source takes it for, where it knows before it is read: a
+    layer that turns out to be another, or cannot be read, is offered again by another way.
     """
 
     stream: BinaryIO
-    size: int | None
+    size: int
     diff_id: str | None = None
 
 

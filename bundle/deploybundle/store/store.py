@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 from deploybundle.errors import InputError, did_you_mean
 from deploybundle.open import Around, Bundle
 from deploybundle.store.rebuild import rebuild
+from deploybundle.whole import write_whole
 
 SCHEMA = 1
 
@@ -126,12 +126,7 @@ class Store:
 
     def _write(self, held: Sequence[Held]) -> None:
         data = json.dumps({"schema": SCHEMA, "bundles": [asdict(each) for each in held]}, indent=2)
-        partial = self._file.with_name("bundles.json.partial")
-        with partial.open("w") as out:
-            out.write(data + "\n")
-            out.flush()
-            os.fsync(out.fileno())
-        partial.replace(self._file)
+        write_whole(self._file, f"{data}\n".encode())
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

@@ -16,6 +16,7 @@ from deploybundle.open import Bundle
 from deploybundle.open.medium import Reading, read_at
 from deploybundle.open.stored import BLOBS, SUFFIX, blob_path, recipe
 from deploybundle.open.streams import CHUNK
+from deploybundle.whole import write_whole
 
 ROOM = 16 << 20
 """Bytes that stay free beside what is written."""
@@ -90,7 +91,7 @@ def _take(bundle: Bundle, folder: Path, progress: Progress | None) -> Taken:
         if progress:
             progress(done, total)
     path = folder / f"{_stem(bundle)}{SUFFIX}"
-    _write(path, recipe(bundle.head, blobs))
+    write_whole(path, recipe(bundle.head, blobs))
     return Taken(path, total, sum(size for _, size in blobs) - total)
 
 
@@ -141,13 +142,4 @@ def _copy(bundle: Bundle, digest: str, path: Path) -> None:
             target.write(chunk)
         target.flush()
         os.fsync(target.fileno())
-    partial.replace(path)
-
-
-def _write(path: Path, data: bytes) -> None:
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as out:
-        out.write(data)
-        out.flush()
-        os.fsync(out.fileno())
     partial.replace(path)

@@ -17,6 +17,7 @@ from deploybundle.trust.keys import PublicKey
 from deploybundle.trust.keyset import KeySet, VendorKey, read_keyset
 from deploybundle.trust.problems import KeyExpired, KeyRevoked, KeySetInvalid, UnknownSigner
 from deploybundle.trust.signatures import Statement
+from deploybundle.whole import write_whole
 
 SCHEMA = 1
 FIRST = 0
@@ -161,10 +162,10 @@ def save_trust(trust: Trust, folder: Path | None = None) -> None:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     floor = trust.floor.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if trust.floor else None
     state = {"schema": SCHEMA, "revoked": dict(trust.revoked), "floor": floor}
-    _write(folder / "state.json", json.dumps(state, indent=2, sort_keys=True).encode() + b"\n")
+    write_whole(folder / "state.json", json.dumps(state, indent=2, sort_keys=True).encode() + b"\n")
     for vendor in trust.vendors:
         if vendor.keys.version > FIRST:
-            _write(folder / f"{vendor.name}.keys.json", vendor.keys.dumps())
+            write_whole(folder / f"{vendor.name}.keys.json", vendor.keys.dumps())
 
 
 def add_trusted(key: PublicKey, name: str, folder: Path | None = None) -> Path:
@@ -172,7 +173,7 @@ def add_trusted(key: PublicKey, name: str, folder: Path | None = None) -> Path:
     folder = folder or trusted_folder()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     target = next(path for path in _names(folder, name) if not path.exists() or PublicKey.load(path) == key)
-    _write(target, f"{key.ssh_line} {name}\n".encode())
+    write_whole(target, f"{key.ssh_line} {name}\n".encode())
     return target
 
 
@@ -187,12 +188,3 @@ def revoke(fingerprint: str, reason: str, folder: Path | None = None) -> Trust:
     changed = replace(trust, revoked={**trust.revoked, fingerprint: reason})
     save_trust(changed, folder)
     return changed
-
-
-def _write(path: Path, data: bytes) -> None:
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as out:
-        out.write(data)
-        out.flush()
-        os.fsync(out.fileno())
-    partial.replace(path)

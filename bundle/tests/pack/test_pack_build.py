@@ -18,11 +18,6 @@ from deploybundle import pack, sources
 from deploybundle.open import open_bundle, verify_blobs
 
 
-def blobs_of(vendor: Vendor) -> dict[str, bytes]:
-    bundle = vendor.open()
-    return {name: bundle.read(name) for name in bundle.blobs}
-
-
 def test_the_same_input_makes_the_same_index_and_blobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = make_vendor(tmp_path / "one")
     first = one.build()
@@ -91,12 +86,6 @@ def test_a_retagged_image_is_not_exported(vendor: Vendor) -> None:
     vendor.source.images = {ref.replace("1.0.0", "2.0.0"): layers for ref, layers in vendor.source.images.items()}
     vendor.build("new.tar", known=[vendor.open("old.tar")])
     assert len(vendor.source.exports) == 1
-
-
-def test_layers_of_unknown_size_make_the_same_bundle(vendor: Vendor) -> None:
-    first = vendor.build()
-    vendor.source.sizes_known = False
-    assert vendor.build().index_digest == first.index_digest
 
 
 def test_large_layers_and_files_arrive_whole(vendor: Vendor) -> None:

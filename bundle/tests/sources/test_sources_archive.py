@@ -1,16 +1,14 @@
-"""`docker save` archives as they stream: of engines before 25, from 25 on, and of the containerd store."""
+"""`docker save` archives as they stream: of engines before 25, and from 25 on."""
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import pytest
-import zstandard
 
 from deploybundle.sources import Config, ExportFailed
 from deploybundle.sources.archive import read_archive
@@ -44,17 +42,15 @@ def _old() -> bytes:
     return _tar({**layers, **again, f"{_sha(CONFIG)}.json": CONFIG, "manifest.json": b"[]", "repositories": b"{}"})
 
 
-def _layout(pack: Callable[[bytes], bytes]) -> bytes:
-    blobs = [*map(pack, LAYERS), CONFIG, json.dumps({"config": {}, "layers": []}).encode()]
+def _layout() -> bytes:
+    blobs = [*LAYERS, CONFIG, json.dumps({"config": {}, "layers": []}).encode()]
     named = {f"blobs/sha256/{_sha(blob)}": blob for blob in blobs}
     return _tar({**dict(sorted(named.items())), "index.json": b"{}", "manifest.json": b"[]", "oci-layout": b"{}"})
 
 
 ARCHIVES = {
     "before 25": _old(),
-    "from 25 on": _layout(bytes),
-    "gzip layers": _layout(lambda layer: gzip.compress(layer, mtime=0)),
-    "zstd layers": _layout(zstandard.compress),
+    "from 25 on": _layout(),
 }
 
 
@@ -66,7 +62,7 @@ def test_every_layer_and_config_comes_once(archive: bytes) -> None:
             configs.append(part)
         else:
             layers.append(part.stream.read())
-            assert part.size in (None, len(layers[-1]))
+            assert part.size == len(layers[-1])
     assert sorted(map(_sha, layers)) == sorted(map(_sha, LAYERS))
     assert configs == [Config(f"sha256:{_sha(CONFIG)}", CONFIG)]
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
-from deploybundle.errors import DeployctlError, LockedError
-from deployctl.apply.failures import failure
+from deploybundle.errors import LockedError
 from deployctl.apply.journal import Journal, now
-from deployctl.apply.lease import Lease, hold
+from deployctl.apply.lease import hold
 from deployctl.apply.log import RunLog
+from deployctl.apply.playing import Playing
 from deployctl.apply.prepare import Prepared, again
-from deployctl.apply.run import Event, Outcome, run_playbook
+from deployctl.apply.run import Event, Outcome
 from deployctl.apply.stage import stage
 from deployctl.apply.work import work_folder
 from deployctl.verify import PreflightFailed
@@ -47,7 +46,8 @@ def install(prepared: Prepared, events: Callable[[Event], None], log: RunLog) ->
                 bundle=current.plan.bundle,
                 epoch=lease.epoch,
             )
-            return journalled(journal, run, lambda: _apply(current, stage(current, work, stamp), log, lease, journal, events))
+            playing = Playing(current.site, log, lease, journal, events, _way_out(current))
+            return playing.play("install", lambda: stage(current, work, stamp))
 
 
 def ready(prepared: Prepared) -> None:
@@ -61,33 +61,6 @@ def _unmoved(shown: Prepared, current: Prepared) -> Prepared:
     if current.plan != shown.plan:
         raise SiteMoved("the site changed since the plan was made", place=shown.site.name, hint="run the command again")
     return current
-
-
-def _apply(
-    current: Prepared, plan_file: Path, log: RunLog, lease: Lease, journal: Journal, events: Callable[[Event], None]
-) -> Outcome:
-    def report(event: Event) -> None:
-        journal.event(log.run, event)
-        events(event)
-
-    outcome = run_playbook("install", current.site, plan_file, report, log=log, watch=lease.check)
-    if not outcome.ok:
-        raise failure(outcome, _way_out(current))
-    return outcome
-
-
-def journalled(journal: Journal, run: str, work: Callable[[], Outcome]) -> Outcome:
-    """Do the work, and write down how it ended."""
-    try:
-        outcome = work()
-    except DeployctlError as error:
-        journal.end(run, "failed", str(error))
-        raise
-    except BaseException as error:
-        journal.end(run, "interrupted", type(error).__name__)
-        raise
-    journal.end(run, "done")
-    return outcome
 
 
 def _way_out(current: Prepared) -> str:

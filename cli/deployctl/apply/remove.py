@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from pathlib import Path
 
 from deploybundle.errors import DeployctlError, InputError, did_you_mean
-from deployctl.apply.failures import failure
-from deployctl.apply.install import SiteMoved, journalled
+from deployctl.apply.install import SiteMoved
 from deployctl.apply.journal import Journal
-from deployctl.apply.lease import Lease, hold
+from deployctl.apply.lease import hold
 from deployctl.apply.log import RunLog
+from deployctl.apply.playing import Playing
 from deployctl.apply.prepare import ask_facts
-from deployctl.apply.run import Event, Outcome, run_playbook
+from deployctl.apply.run import Event, Outcome
 from deployctl.apply.stage import stage_removal
 from deployctl.apply.work import work_folder
 from deployctl.plan import Plan, leaving
@@ -73,18 +72,5 @@ def remove(shown: Removal, events: Callable[[Event], None], log: RunLog) -> Outc
         with Journal(site.state / "journal.sqlite") as journal:
             version = ", ".join(shown.plan.installed)
             journal.begin(run, "remove", project=project, version=version, bundle="", epoch=lease.epoch)
-            plan_file = stage_removal(shown.plan, work, run)
-            return journalled(journal, run, lambda: _apply(shown, plan_file, log, lease, journal, events))
-
-
-def _apply(
-    shown: Removal, plan_file: Path, log: RunLog, lease: Lease, journal: Journal, events: Callable[[Event], None]
-) -> Outcome:
-    def report(event: Event) -> None:
-        journal.event(log.run, event)
-        events(event)
-
-    outcome = run_playbook("remove", shown.site, plan_file, report, log=log, watch=lease.check)
-    if not outcome.ok:
-        raise failure(outcome, AGAIN)
-    return outcome
+            playing = Playing(site, log, lease, journal, events, AGAIN)
+            return playing.play("remove", lambda: stage_removal(shown.plan, work, run))

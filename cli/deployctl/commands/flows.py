@@ -13,6 +13,7 @@ import typer
 from deploybundle.errors import InputError
 from deploybundle.release import Release
 from deploybundle.store import Store
+from deploybundle.whole import write_whole
 from deployctl import rehearsal
 from deployctl.apply import read_at_site
 from deployctl.commands import show
@@ -83,10 +84,8 @@ def told(rows: Sequence[Request]) -> str:
 
 def write(path: Path, rows: Sequence[Request]) -> None:
     """Write the CSV, whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
     try:
-        partial.write_text(as_csv(rows), encoding="utf-8", newline="")
-        partial.replace(path)
+        write_whole(path, as_csv(rows).encode())
     except OSError as problem:
         raise CsvNotWritten(f"could not be written: {problem.strerror}", place=str(path)) from problem
     show.say(f"{path}: {len(rows)} connections")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -12,6 +11,7 @@ import typer
 
 from deploybundle.errors import InputError, did_you_mean
 from deploybundle.trust import KeySet, PublicKey, VendorKey, read_keyset
+from deploybundle.whole import write_whole
 from deployctl.commands import show
 from deployctl.commands.options import Json, config
 
@@ -149,9 +149,5 @@ def _day(text: str | None) -> date | None:
 def _write(keys: KeySet) -> None:
     path = keyset_path()
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as out:
-        out.write(read_keyset(keys.dumps(), str(path)).dumps())
-        os.fsync(out.fileno())
-    partial.replace(path)
+    write_whole(path, read_keyset(keys.dumps(), str(path)).dumps())
     show.say(f"wrote {path}, version {keys.version}: every bundle from now on carries it")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +13,7 @@ from deploybundle.errors import DeployctlError
 from deploybundle.open import Bundle, Holds, Level, Receipt, Runs, open_bundle, write_receipt
 from deploybundle.store import Held, Store
 from deploybundle.trust import Signer, generate, load_private
+from deploybundle.whole import write_whole
 from deployctl.commands import show
 from deployctl.commands.installed import installed
 from deployctl.commands.options import INVENTORIES, Client, Inventories, site_of
@@ -41,7 +41,7 @@ def command(
     receipt = Receipt(site.name, now, holds, tuple(_runs(site)), tuple(blobs))
     path = out or Path(f"{client}.receipt")
     signer = _signer(site.state / "receipt.key")
-    _write(path, write_receipt(receipt, level, signer))
+    write_whole(path, write_receipt(receipt, level, signer))
     show.say(f"signed by this site: {signer.public.fingerprint}")
     show.out(str(path))
 
@@ -78,11 +78,3 @@ def _signer(path: Path) -> Signer:
     if not path.exists():
         generate(path, None, "ed25519")
     return load_private(path, None)
-
-
-def _write(path: Path, data: bytes) -> None:
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        file.write(data)
-        os.fsync(file.fileno())
-    partial.replace(path)

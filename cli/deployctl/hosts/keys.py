@@ -10,7 +10,6 @@ import base64
 import contextlib
 import hashlib
 import logging
-import os
 import shlex
 import socket
 import subprocess
@@ -22,6 +21,7 @@ from pathlib import Path
 import paramiko
 
 from deploybundle.errors import SiteError
+from deploybundle.whole import write_whole
 from deployctl.hosts.errors import ConnectionRefused, HostKeyChanged, HostKeyUnknown, LoginRefused, SshSilent, Unreachable
 from deployctl.site import Host
 
@@ -99,12 +99,7 @@ def pin(known_hosts: Path, keys: Sequence[HostKey], *, replace: bool = False) ->
 
 def _write(known_hosts: Path, known: Mapping[str, HostKey]) -> None:
     text = "".join(f"{known[name].line}\n" for name in sorted(known))
-    with tempfile.NamedTemporaryFile("w", dir=known_hosts.parent, prefix=".known_hosts.", delete=False) as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-        os.fchmod(file.fileno(), 0o644)
-    Path(file.name).replace(known_hosts)
+    write_whole(known_hosts, text.encode(), mode=0o644)
 
 
 def changed(place: str, before: HostKey, now: HostKey) -> HostKeyChanged:

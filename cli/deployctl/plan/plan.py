@@ -100,12 +100,10 @@ def _edited(host: HostDesired, facts: Facts) -> set[str]:
 def _services(host: HostDesired, facts: Facts, edited: set[str]) -> Iterator[tuple[str, str]]:
     """The services to start or make again, each with the reason."""
     running = {container["service"]: container for container in facts["containers"]}
-    there = {net.get("id") for net in facts["networks"]}
+    there = {str(net.get("id")) for net in facts["networks"]}
     for name, service in host.services.items():
         before = ((facts["record"] or {}).get("services") or {}).get(name, {})
-        reason = _reason(service, running.get(name), before) or (EDITED if _sees(host, name, edited) else "")
-        if name in running and not there.issuperset(running[name].get("networks", ())):
-            reason = CUT_OFF
+        reason = _reason(service, running.get(name), before, there) or (EDITED if _sees(host, name, edited) else "")
         if reason:
             yield name, reason
 
@@ -118,9 +116,11 @@ def _sees(host: HostDesired, name: str, paths: set[str]) -> bool:
     return any(path == mount or path.startswith(f"{mount}/") for path in paths for mount in mounts)
 
 
-def _reason(service: ServiceDesired, container: Container | None, before: Mapping[str, Any]) -> str:
+def _reason(service: ServiceDesired, container: Container | None, before: Mapping[str, Any], networks: set[str]) -> str:
     if container is None:
         return "new"
+    if not networks.issuperset(container.get("networks", ())):
+        return CUT_OFF
     if container["labels"].get(HASH_LABEL) != service.hash:
         if container["image"] != service.tag:
             return "changed image"

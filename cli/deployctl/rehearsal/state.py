@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from deploybundle.errors import LockedError
+from deploybundle.whole import write_whole
 from deployctl.rehearsal.topology import Machine, Topology
 
 MARKER = "/etc/deployctl-rehearsal"
@@ -130,7 +131,4 @@ def _key(path: Path) -> str:
 def _put(path: Path, text: str) -> None:
     """Write a file that only its owner reads, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.touch(mode=0o600)
-    partial.write_text(text)
-    partial.replace(path)
+    write_whole(path, text.encode(), mode=0o600)

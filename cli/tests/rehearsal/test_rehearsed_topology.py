@@ -1,6 +1,5 @@
 """From an inventory to networks and machines."""
 
-from collections.abc import Callable
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ HOSTS = {
     "app1": ("10.77.20.11", "internal"),
     "deploy": ("10.77.40.10", "management"),
 }
-SiteMaker = Callable[..., Site]
 
 
 def site(hosts: dict[str, tuple[str, str]] = HOSTS, variables: dict[str, Any] | None = None, **client: Any) -> Site:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import stat
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,6 @@ from deployctl.secrets.ansible_vault import VaultInvalid
 from deployctl.site.view import VAULT_HEADER
 
 CANARY = "canary-5f2a"
-Encrypt = Callable[[str], AnsibleVault]
 
 
 @pytest.fixture

@@ -19,7 +19,6 @@ SHOP = release({"api": {"mem_limit": "1073741824"}, "db": {"deploy": {"resources
 SOURCES = sources(SHOP)
 SHALL = desired(SHOP, site(ONE), SOURCES)
 DOCKER = bare()["docker"]
-LISTENS = {"protocol": "tcp", "address": "0.0.0.0", "port": 8000}  # noqa: S104
 TRIXIE = {"id": "debian", "version": "13"}
 G = 2**30
 
