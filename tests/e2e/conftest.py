@@ -19,13 +19,31 @@ from places import NETWORKS, ROOT, SUFFIX, Place, Vendor, moved
 from shops import Shop, project
 
 
-@pytest.fixture(scope="session", autouse=True)
-def room_for_three_sites() -> Iterator[None]:
+before = ""
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
     """Each rehearsed machine takes inotify instances of one pool, which is small on a fresh Debian; as before afterwards."""
-    before = INSTANCES.read_text()
-    INSTANCES.write_text(str(max(1024, int(before))))
-    yield
-    INSTANCES.write_text(before)
+    global before
+    if not hasattr(session.config, "workerinput"):
+        before = INSTANCES.read_text()
+        INSTANCES.write_text(str(max(2048, int(before))))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if not hasattr(session.config, "workerinput"):
+        INSTANCES.write_text(before)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What `--dist loadgroup` may run beside what: a site is one process's; modules that use none go where there is time."""
+    sites: dict[str, str] = {}
+    for item in items:
+        used = {"acme", "globex"}.intersection(getattr(item, "fixturenames", ()))
+        sites.update({item.path.stem: site for site in used})
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(sites.get(item.path.stem, item.path.stem)))
 
 
 @pytest.fixture(scope="session")
