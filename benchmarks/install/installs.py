@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import statistics
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from deployctl.site import load_site
 from places import NETWORKS, ROOT, SUFFIX, USB, VAULT, Place, Vendor, moved
 
 BUNDLE = "collector-1.0.0.bundle.tar"
-TIMES = 5
+TIMES = 3
 CALL = re.compile(r"(?:Calling|method=)(?: ?)([A-Z]+)[^/]*(/\S*)")
 
 
@@ -64,6 +65,7 @@ def _widen(inventory: Path, hosts: int) -> None:
 
 def figures(place: Place) -> Figures:
     """Measure one site."""
+    print(f"install: measuring at {len(place.site.targets)} hosts", file=sys.stderr, flush=True)
     preflight = _median(lambda: place.deploy(f"deployctl preflight --client {place.client} {VAULT} {USB}/{BUNDLE}"))
     first = _seconds(lambda: place.install(BUNDLE))
     again = _median(lambda: place.install(BUNDLE))

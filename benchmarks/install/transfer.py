@@ -79,6 +79,7 @@ def cases(place: Place, vendor: Vendor, folder: Path) -> Iterator[Case]:
     wire, plugin = Wire(place, "app1", folder), _plugin()
     with _images(folder):
         for what, tag in (("application layer", "layered/app:2"), ("dependencies", "layered/app:3")):
+            print(f"install: sending {what}", file=sys.stderr, flush=True)
             bundle = _bundle(vendor, folder, tag)
             image = bundle.images[tag]
             missing = [number for number, layer in enumerate(image.layers) if layer.diff_id not in _layers("layered/app:1")]

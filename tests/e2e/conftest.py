@@ -18,7 +18,6 @@ from deployctl.site import load_site
 from places import NETWORKS, ROOT, SUFFIX, Place, Vendor, moved
 from shops import Shop, project
 
-
 before = ""
 
 
@@ -38,10 +37,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What `--dist loadgroup` may run beside what: a site is one process's; modules that use none go where there is time."""
-    sites: dict[str, str] = {}
-    for item in items:
-        used = {"acme", "globex"}.intersection(getattr(item, "fixturenames", ()))
-        sites.update({item.path.stem: site for site in used})
+    sites = {item.path.stem: site for item in items for site in ("acme", "globex") if site in getattr(item, "fixturenames", ())}
     for item in items:
         item.add_marker(pytest.mark.xdist_group(sites.get(item.path.stem, item.path.stem)))
 
