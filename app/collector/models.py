@@ -23,8 +23,6 @@ class State(StrEnum):
     CANCELLED = "cancelled"
 
 
-
-
 class Base(DeclarativeBase):
     metadata = MetaData(naming_convention={"pk": "%(table_name)s_pkey", "fk": "%(table_name)s_%(column_0_name)s_fkey"})
 
