@@ -26,19 +26,42 @@ _BUFFER = 1 << 20
 _BROKEN = (tarfile.TarError, EOFError, OSError, http.client.HTTPException)
 
 
-class _Content(io.RawIOBase):
-    """A layer as the consumer reads it: what breaks below is told as ExportFailed, whoever reads."""
+class _Passing:
+    """A stream as tarfile wants its files: it goes forward only. Nothing is kept, so nothing is copied."""
 
     def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
+        self._stream, self._at = stream, 0
+
+    def tell(self) -> int:
+        return self._at
+
+    def read(self, size: int) -> bytes:
+        data = self._stream.read(size)
+        self._at += len(data)
+        return data
+
+    def seek(self, offset: int) -> None:
+        while self._at < offset and self.read(min(offset - self._at, _BUFFER)):
+            pass
+
+
+class _Content(io.RawIOBase):
+    """A file of the archive as the consumer reads it: what breaks below is told as ExportFailed, whoever reads."""
+
+    def __init__(self, stream: _Passing, size: int) -> None:
+        self._stream, self._left = stream, size
 
     def readable(self) -> bool:
         return True
 
     def read(self, size: int = -1) -> bytes:
-        """Up to `size` bytes, all without; empty at the layer's end."""
+        """Up to `size` bytes, all without; empty at its end."""
         with _told():
-            return self._stream.read(size)
+            data = self._stream.read(min(size, self._left) if size >= 0 else self._left)
+            if self._left and size and not data:
+                raise EOFError(f"{self._left} bytes too early")
+        self._left -= len(data)
+        return data
 
     def readinto(self, buffer: Any) -> int:
         data = self.read(len(buffer))
@@ -56,25 +79,23 @@ def _told() -> Iterator[None]:
 
 def read_archive(stream: BinaryIO) -> Iterator[Exported]:
     """Layers and configs in stream order. Raises ExportFailed when the stream ends before its manifest."""
-    complete = False
-    with _told(), tarfile.open(fileobj=stream, mode="r|", bufsize=_BUFFER) as archive:
+    complete, passing = False, _Passing(stream)
+    with _told(), tarfile.open(fileobj=cast(BinaryIO, passing), mode="r:") as archive:
         for member in archive:
             complete = complete or member.name == "manifest.json"
-            yield from _part(archive, member)
+            if member.isreg():
+                yield from _part(member.name, _Content(passing, member.size), member.size)
     if not complete:
         raise ExportFailed("the archive ends before its manifest", place="Docker", hint="look at its log")
 
 
-def _part(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[Exported]:
-    content = archive.extractfile(member) if member.isreg() else None
-    if content is None:
-        return
-    if member.name.endswith("/layer.tar"):
-        yield _layer(content, member.size)
-    elif _OLD_CONFIG.fullmatch(member.name):
+def _part(name: str, content: _Content, size: int) -> Iterator[Exported]:
+    if name.endswith("/layer.tar"):
+        yield Layer(cast(BinaryIO, content), size)
+    elif _OLD_CONFIG.fullmatch(name):
         yield _config(content.read(_JSON_LIMIT))
-    elif _BLOB.fullmatch(member.name):
-        yield from _blob(io.BufferedReader(cast(io.RawIOBase, content), 1024), member.size)
+    elif _BLOB.fullmatch(name):
+        yield from _blob(io.BufferedReader(content, 1024), size)
 
 
 def _blob(content: io.BufferedReader, size: int) -> Iterator[Exported]:
@@ -84,11 +105,7 @@ def _blob(content: io.BufferedReader, size: int) -> Iterator[Exported]:
         if "rootfs" in json.loads(text):
             yield _config(text)
     else:
-        yield _layer(content, size)
-
-
-def _layer(stream: Any, size: int) -> Layer:
-    return Layer(cast(BinaryIO, _Content(stream)), size)
+        yield Layer(cast(BinaryIO, content), size)
 
 
 def _is_json(head: bytes, size: int) -> bool:

@@ -12,13 +12,13 @@ import json
 import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
 from deploybundle import oci
 from deploybundle.whole import write_whole
 
-from .docker_images import DockerImages, connected, inspected
-from .engine_stream import ask
+from .docker_images import DockerImages
+from .engine import Engine, connected, info, inspected, saved
 from .images import Exported, ExportFailed, ImageInfo, ImageMissing, ImageSource, Kept
 from .layout import Layout, LayoutInvalid, image_info, layout_of, open_archive
 
@@ -28,25 +28,25 @@ CHUNK = 1 << 20
 
 def docker_images(cache: Path) -> ImageSource:
     """The images of this machine's engine, whichever store it has."""
-    api = connected()
-    drivers = dict(map(tuple, api.info().get("DriverStatus") or []))
+    engine = connected()
+    drivers = dict(map(tuple, info(engine).get("DriverStatus") or []))
     if str(drivers.get("driver-type", "")).startswith("io.containerd.snapshotter"):
-        return ContainerdImages(api, cache)
-    return DockerImages(api)
+        return ContainerdImages(engine, cache)
+    return DockerImages(engine)
 
 
 class ContainerdImages:
     """Reads images of an engine with the containerd store; the layers of those that were inspected in one archive, once."""
 
-    def __init__(self, api: Any, cache: Path) -> None:
-        self._api, self._cache = api, cache / "manifests"
+    def __init__(self, engine: Engine, cache: Path) -> None:
+        self._engine, self._cache = engine, cache / "manifests"
         self._refs: list[str] = []
         self._archive: Layout | None = None
         self._file: BinaryIO | None = None
 
     def inspect(self, refs: Sequence[str], *, used_by: Mapping[str, Sequence[str]] | None = None) -> list[ImageInfo]:
         """Facts of each image; raises ImageMissing with all that are not there."""
-        found = {ref: inspected(self._api, ref) for ref in dict.fromkeys(refs)}
+        found = {ref: inspected(self._engine, ref) for ref in dict.fromkeys(refs)}
         missing = [ref for ref, about in found.items() if about is None]
         if missing:
             raise ImageMissing(missing, used_by or {})
@@ -86,7 +86,7 @@ class ContainerdImages:
         self._cache.mkdir(parents=True, exist_ok=True)
         self._file = cast(BinaryIO, tempfile.TemporaryFile(dir=self._cache))  # noqa: SIM115  (read as long as we live)
         try:
-            with ask(self._api, "/images/get", {"names": self._refs}) as answer:
+            with saved(self._engine, self._refs) as answer:
                 stream = answer()
                 while chunk := stream.read(CHUNK):
                     self._file.write(chunk)

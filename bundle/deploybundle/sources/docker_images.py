@@ -1,4 +1,4 @@
-"""Images from the Docker daemon of this machine, through Docker's own SDK."""
+"""Images from the Docker daemon of this machine."""
 
 from __future__ import annotations
 
@@ -10,23 +10,17 @@ from typing import Any
 from deploybundle.release import Port
 
 from .archive import read_archive
-from .engine_stream import ask
-from .images import Config, DaemonUnreachable, Exported, ExportFailed, ImageInfo, ImageMissing
+from .engine import Engine, connected, info, inspected, saved
+from .images import Config, Exported, ExportFailed, ImageInfo, ImageMissing
 from .overlay import EngineDisk
-
-try:
-    import docker
-    from docker.errors import DockerException, ImageNotFound
-except ImportError:  # a deploy node makes no bundles, and has no SDK
-    docker = None  # type: ignore[assignment]
 
 
 class DockerImages:
     """Reads images: from the engine's own disk where we may (`disk`), else by one call of its API for all of them."""
 
-    def __init__(self, client: Any = None, *, disk: bool = True) -> None:
-        self._api = client or connected()  # its stubs leave half of it untyped
-        self._disk = EngineDisk.find(self._api.info()) if disk else None
+    def __init__(self, engine: Engine | None = None, *, disk: bool = True) -> None:
+        self._engine = engine or connected()
+        self._disk = EngineDisk.find(info(self._engine)) if disk else None
 
     def inspect(self, refs: Sequence[str], *, used_by: Mapping[str, Sequence[str]] | None = None) -> list[ImageInfo]:
         """Facts of each image; raises ImageMissing with all that are not there."""
@@ -51,25 +45,15 @@ class DockerImages:
         """An engine first writes all layers to its disk, then sends: while one half is sent, the other is being written."""
         try:
             with contextlib.ExitStack() as stack:
-                asked = [stack.enter_context(ask(self._api, "/images/get", {"names": half})) for half in _halves(images)]
+                asked = [stack.enter_context(saved(self._engine, half)) for half in _halves(images)]
                 for archive in asked:
                     yield from read_archive(archive())
         except (OSError, http.client.HTTPException) as error:
             raise ExportFailed(str(error), place="Docker", hint="look at the daemon's log") from error
 
     def _inspect(self, ref: str) -> ImageInfo | None:
-        about = inspected(self._api, ref)
+        about = inspected(self._engine, ref)
         return _info(ref, about) if about else None
-
-
-def inspected(api: Any, ref: str) -> dict[str, Any] | None:
-    """What the engine says of an image; None if it has none of this name."""
-    try:
-        return dict(api.inspect_image(ref))
-    except ImageNotFound:
-        return None
-    except (DockerException, OSError) as error:
-        raise DaemonUnreachable(str(error), place="Docker") from error
 
 
 def have_all(have: Collection[str], image: ImageInfo) -> bool:
@@ -96,17 +80,6 @@ def _from_disk(disk: EngineDisk, images: Sequence[ImageInfo], have: Collection[s
         for number, diff_id in enumerate(image.diff_ids, 1):
             if diff_id not in have and (layer := disk.layer(image.diff_ids[:number])):
                 yield layer
-
-
-def connected() -> Any:
-    """The API of this machine's engine. DaemonUnreachable."""
-    if docker is None:
-        raise DaemonUnreachable("Docker's SDK is not installed", place="Docker", hint="pip install 'deployctl[vendor]'")
-    try:
-        return docker.from_env(version="auto", timeout=60).api
-    except DockerException as error:
-        reason = "permission denied on its socket" if "Permission" in str(error) else "the daemon does not answer"
-        raise DaemonUnreachable(reason, place="Docker", hint="is it running, and may you use it? try `docker info`") from error
 
 
 def _info(ref: str, image: Mapping[str, Any]) -> ImageInfo:

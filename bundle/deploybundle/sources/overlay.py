@@ -11,13 +11,14 @@ import base64
 import gzip
 import hashlib
 import io
-import json
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
+
+from pydantic_core import from_json  # three times as quick as json.loads, and a layer has thousands of lines
 
 from .images import Config, Layer, LayerUnreadable
 
@@ -97,7 +98,7 @@ class _Parts:
 
     def _entries(self) -> Iterator[dict[str, Any]]:
         with gzip.open(self.record) as lines:
-            yield from map(json.loads, lines)
+            yield from map(from_json, lines)
 
     def _file(self, name: bytes, size: int) -> Iterator[bytes]:
         handle = os.open(os.path.join(os.fsencode(self.files), os.path.normpath(b"/" + name).lstrip(b"/")), _FLAGS)
@@ -105,7 +106,8 @@ class _Parts:
             about = os.fstat(handle)
             if not stat.S_ISREG(about.st_mode) or about.st_size != size:
                 raise ValueError(f"expected a file of {size} bytes: {name!r}")
-            while chunk := os.read(handle, CHUNK):
+            while size and (chunk := os.read(handle, min(size, CHUNK))):
+                size -= len(chunk)
                 yield chunk
         finally:
             os.close(handle)
@@ -121,7 +123,7 @@ def _name(entry: Mapping[str, Any]) -> bytes:
 
 
 class _Joined(io.RawIOBase):
-    """Small pieces as a stream; `read(n)` gives n bytes, fewer only at the end."""
+    """Pieces as a stream: small ones are joined, large ones go by without a copy."""
 
     def __init__(self, parts: Iterator[bytes]) -> None:
         self._parts, self._rest = parts, b""
@@ -130,18 +132,14 @@ class _Joined(io.RawIOBase):
         return True
 
     def read(self, size: int = -1) -> bytes:
-        """Up to `size` bytes; all without."""
-        found, have = [self._rest], len(self._rest)
-        while size < 0 or have < size:
-            part = next(self._parts, b"")
-            if not part:
-                break
+        """Up to `size` bytes, none at the end; all without."""
+        found, have = list[bytes](), 0
+        while (part := self._rest or next(self._parts, b"")) and (size < 0 or have + len(part) <= size):
             found.append(part)
-            have += len(part)
-        data = b"".join(found)
-        cut = len(data) if size < 0 else size
-        self._rest = data[cut:]
-        return data[:cut]
+            have, self._rest = have + len(part), b""
+        cut = 0 if found else size
+        self._rest = part[cut:]
+        return b"".join(found) if found else part[:cut]
 
     def readinto(self, buffer: Any) -> int:
         data = self.read(len(buffer))
