@@ -23,7 +23,8 @@ from deployctl.site import Host
 # An engine whose disk is full may end without a word, so a failure tells how much is free in its folder.
 LOAD = """[ "$(id -u)" = 0 ] || exec sudo -n sh -c "$0" sh "$1"
 docker load -q >&2 && docker image inspect -f "{{.Id}}" "$1" && exit
-code=$? root=$(docker info -f "{{.DockerRootDir}}") && df -Ph "$root" | awk 'END {print "free in '"$root"': " $4 " of " $2}' >&2; exit $code"""
+code=$? root=$(docker info -f "{{.DockerRootDir}}") && df -Ph "$root" | awk 'END {print "free in '"$root"': " $4 " of " $2}' >&2
+exit $code"""
 LOOK = '[ "$(id -u)" = 0 ] || exec sudo -n sh -c "$0" sh "$@"; docker image inspect -f "{{.Id}}" "$@" 2>/dev/null; true'
 Way = tuple[Host, Path]
 
