@@ -16,7 +16,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.parts = parts.make(settings, draining)
+        app.state.parts = await parts.make(settings, draining)
         if settings.migrate_on_start:
             await migrate.upgrade_with(settings)
         yield

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import NoReturn, TypeVar
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
 from collector import keys, metrics
+from collector.lookups import Lookups
 from collector.problems import Problem
 from collector.settings import Settings
 
@@ -45,8 +44,8 @@ class Bucket:
 class Gate:
     """Remembers keys for some seconds, so that a request costs no second question to PostgreSQL."""
 
-    def __init__(self, settings: Settings, reader: AsyncEngine) -> None:
-        self.settings, self.reader = settings, reader
+    def __init__(self, settings: Settings, lookups: Lookups) -> None:
+        self.settings, self.lookups = settings, lookups
         self.known: OrderedDict[bytes, tuple[float, Identity | None]] = OrderedDict()
         self.buckets: OrderedDict[str, Bucket] = OrderedDict()
 
@@ -80,7 +79,7 @@ class Gate:
         now = time.monotonic()
         until, identity = self.known.get(sha256, (0.0, None))
         if until <= now:
-            row = await keys.find(self.reader, sha256)
+            row = await keys.find(self.lookups, sha256)
             identity = Identity(row.name, frozenset(row.scopes)) if row else None
             remember(self.known, sha256, (now + self.settings.key_cache_seconds, identity))
         return identity

@@ -12,8 +12,10 @@ Answer = TypeVar("Answer")
 
 
 def engine(settings: Settings, name: str, statement_seconds: float | None, **options: object) -> AsyncEngine:
-    """An engine that gives up a statement after so many seconds (None: never); pg_stat_activity shows `name`."""
-    defaults = {"pool_size": settings.database_pool_size, "max_overflow": 4, "pool_timeout": 5, "pool_pre_ping": True}
+    """An engine that gives up a statement after so many seconds (None: never); pg_stat_activity shows `name`.
+
+    Its connections are kept: one for each peak would cost PostgreSQL more than what it is asked."""
+    defaults = {"pool_size": settings.database_pool_size, "max_overflow": 0, "pool_timeout": 5, "pool_pre_ping": True}
     return create_async_engine(
         settings.database_url,
         connect_args={

@@ -15,6 +15,7 @@ from sqlalchemy import Row
 
 from collector import broker, jobs, logs
 from collector.contract import problems_of
+from collector.jobs import JobRow
 from collector.models import State
 from collector.parts import MayRead, MayWrite, Parts, PartsDep
 from collector.problems import Problem
@@ -97,11 +98,11 @@ async def enqueue(parts: Parts, job: Row[Any]) -> None:
 @router.get("/status/{job_id}", response_model=JobStatus, responses=OneJob, summary="Where a job stands")
 async def get_status(job_id: uuid.UUID, parts: PartsDep, caller: MayRead) -> Response:
     """State, progress, attempts, times, and why the last attempt failed."""
-    job = found(await jobs.get(parts.reader, job_id), job_id)
+    job = found(await jobs.get(parts.lookups, job_id), job_id)
     return Response(JobStatus.of(job).model_dump_json(), media_type="application/json")
 
 
-def found(job: Row[Any] | None, job_id: uuid.UUID) -> Row[Any]:
+def found(job: JobRow | None, job_id: uuid.UUID) -> JobRow:
     if job is None:
         raise Problem(HTTPStatus.NOT_FOUND, "job-not-found", f"There is no job {job_id}.")
     return job
@@ -147,7 +148,7 @@ async def cancel(job_id: uuid.UUID, parts: PartsDep, caller: MayWrite, response:
     """A waiting job at once, a running one within seconds. 409 when it has ended."""
     job = await jobs.cancel(parts.engine, job_id, caller)
     if job is None:
-        before = found(await jobs.get(parts.reader, job_id), job_id)
+        before = found(await jobs.get(parts.lookups, job_id), job_id)
         raise conflict(before, "job-has-ended", f"The job is {before.state}; there is nothing to cancel.")
     log.info("audit", caller=caller.name, action="cancel", job_id=str(job_id))
     return accepted(job, response)
@@ -158,7 +159,7 @@ async def retry(job_id: uuid.UUID, parts: PartsDep, caller: MayWrite, response: 
     """A job that failed, is dead or was cancelled is queued again, with as many attempts as a new one. 409 for others."""
     job = await jobs.retry(parts.engine, job_id, parts.settings.max_attempts, caller)
     if job is None:
-        before = found(await jobs.get(parts.reader, job_id), job_id)
+        before = found(await jobs.get(parts.lookups, job_id), job_id)
         raise conflict(
             before, "job-not-retryable", f"The job is {before.state}; only one that ended without a result is retried."
         )
@@ -167,5 +168,5 @@ async def retry(job_id: uuid.UUID, parts: PartsDep, caller: MayWrite, response: 
     return accepted(job, response)
 
 
-def conflict(job: Row[Any], kind: str, detail: str) -> Problem:
+def conflict(job: JobRow, kind: str, detail: str) -> Problem:
     return Problem(HTTPStatus.CONFLICT, kind, detail, job_status=job.state)

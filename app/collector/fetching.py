@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import StreamingResponse
-from sqlalchemy import Row
 
 from collector import jobs, results
 from collector.contract import problems_of
 from collector.endpoints import conflict, found
+from collector.jobs import JobRow
 from collector.models import State
 from collector.parts import MayFetch, PartsDep
 from collector.problems import Problem
@@ -46,14 +46,14 @@ async def get_result(
 ) -> Response:
     """By `Accept`: a page as JSON, or all rows as JSON Lines or CSV. CSV has a column for every name that occurs in any row."""
     kind = chosen(accept)
-    job = finished(found(await jobs.get(parts.reader, job_id), job_id))
+    job = finished(found(await jobs.get(parts.lookups, job_id), job_id))
     if kind == JSON:
         rows = await results.page(parts.reader, job.id, after, limit)
         return Response(paged(job, rows, after), media_type=JSON)
     return StreamingResponse(STREAMS[kind](parts.reader, job.id), media_type=kind, headers={"Vary": "Accept"})
 
 
-def finished(job: Row[Any]) -> Row[Any]:
+def finished(job: JobRow) -> JobRow:
     """Raises Problem: 409 or 410."""
     if job.state in (State.FAILED, State.DEAD, State.CANCELLED):
         raise conflict(job, f"job-{job.state}", f"The job is {job.state}{': ' + job.error if job.error else ''}.")
@@ -65,7 +65,7 @@ def finished(job: Row[Any]) -> Row[Any]:
     return job
 
 
-def paged(job: Row[Any], rows: list[str], after: int) -> str:
+def paged(job: JobRow, rows: list[str], after: int) -> str:
     """JobResult as JSON; the rows are JSON already."""
     end, total = after + len(rows), job.row_count or 0
     more = end if rows and end < total else "null"

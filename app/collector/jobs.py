@@ -8,15 +8,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, case, func, insert, select, tuple_, update
+from sqlalchemy import Row, Select, bindparam, case, func, insert, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from collector import database
+from collector import database, lookups
+from collector.lookups import Lookups, Record
 from collector.models import Audit, Job, State
 
 JOBS = Job.__table__.c
 RETRYABLE = (State.FAILED, State.DEAD, State.CANCELLED)
+BY_ID = lookups.statement(select(*JOBS).where(JOBS.id == bindparam("id")))
+JobRow = Row[Any] | Record
 
 
 @dataclass(frozen=True)
@@ -77,9 +80,8 @@ async def read(reader: AsyncEngine, statement: Select[Any]) -> list[Row[Any]]:
     return await database.reading(reader, ask)
 
 
-async def get(reader: AsyncEngine, job_id: uuid.UUID) -> Row[Any] | None:
-    found = await read(reader, select(*JOBS).where(JOBS.id == job_id))
-    return found[0] if found else None
+async def get(lookups: Lookups, job_id: uuid.UUID) -> JobRow | None:
+    return await lookups.one(BY_ID, job_id)
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Row, func, insert, or_, select, update
+from sqlalchemy import bindparam, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from collector import jobs
+from collector import jobs, lookups
 from collector.jobs import Caller
+from collector.lookups import Lookups, Record
 from collector.models import Key
 
 KEYS = Key.__table__.c
@@ -40,10 +41,12 @@ def valid() -> Any:
     return KEYS.revoked_at.is_(None) & or_(KEYS.expires_at.is_(None), KEYS.expires_at > func.now())
 
 
-async def find(reader: AsyncEngine, sha256: bytes) -> Row[Any] | None:
+VALID = lookups.statement(select(KEYS.name, KEYS.scopes).where(KEYS.digest == bindparam("digest"), valid()))
+
+
+async def find(lookups: Lookups, sha256: bytes) -> Record | None:
     """Name and scopes of the key; None when it is unknown, expired or revoked."""
-    found = await jobs.read(reader, select(KEYS.name, KEYS.scopes).where(KEYS.digest == sha256, valid()))
-    return found[0] if found else None
+    return await lookups.one(VALID, sha256)
 
 
 async def make(engine: AsyncEngine, name: str, scopes: list[str], days: float | None) -> str:

@@ -9,10 +9,11 @@ from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from collector import broker, database, health
+from collector import broker, database, health, lookups
 from collector.auth import Gate
 from collector.jobs import Caller
 from collector.keys import Scope
+from collector.lookups import Lookups
 from collector.settings import Settings
 
 STATEMENT_SECONDS = 10
@@ -23,11 +24,12 @@ header = APIKeyHeader(name="X-API-Key", auto_error=False, description="The same 
 
 @dataclass(frozen=True)
 class Parts:
-    """`engine` is for transactions, `reader` for single reads."""
+    """`engine` is for transactions, `reader` for reads, `lookups` for those that come with every request."""
 
     settings: Settings
     engine: AsyncEngine
     reader: AsyncEngine
+    lookups: Lookups
     broker: broker.Broker
     gate: Gate
     well: dict[str, health.Probe]
@@ -36,13 +38,15 @@ class Parts:
 
     async def close(self) -> None:
         await self.broker.shutdown()
+        self.lookups.close()
         await self.reader.dispose()
         await self.engine.dispose()
 
 
-def make(settings: Settings, draining: asyncio.Event) -> Parts:
+async def make(settings: Settings, draining: asyncio.Event) -> Parts:
     engine = database.engine(settings, "collector-api", STATEMENT_SECONDS)
     reader = database.reader(settings, "collector-api-reads", STATEMENT_SECONDS)
+    single = await lookups.connect(settings, "collector-api-lookups", STATEMENT_SECONDS)
     queue, timeout = broker.make(settings, "api"), settings.dependency_timeout_seconds
     postgres = health.Probe(health.database_check(reader), timeout)
     redis = health.Probe(health.redis_check(queue), timeout)
@@ -50,10 +54,11 @@ def make(settings: Settings, draining: asyncio.Event) -> Parts:
     schema = health.Probe(health.schema_check(reader), timeout)
     well = {"postgres": postgres, "redis": redis, "queue": jobs}
     ready = {"postgres": postgres, "redis": redis, "schema": schema}
-    return Parts(settings, engine, reader, queue, Gate(settings, reader), well, ready, draining)
+    return Parts(settings, engine, reader, single, queue, Gate(settings, single), well, ready, draining)
 
 
-def parts_of(request: Request) -> Parts:
+async def parts_of(request: Request) -> Parts:
+    """Async, since FastAPI sends what is not into a thread."""
     parts: Parts = request.app.state.parts
     return parts
 
@@ -70,7 +75,8 @@ def needs(scope: Scope) -> Callable[..., Awaitable[Caller]]:
         key: Annotated[str | None, Security(header)],
     ) -> Caller:
         token = authorization.credentials if authorization else key
-        identity = await parts_of(request).gate.admit(token, scope)
+        parts = await parts_of(request)
+        identity = await parts.gate.admit(token, scope)
         request.scope["caller"] = identity.name
         return Caller(identity.name, request.scope["request_id"])
 

@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import Row
 
+from collector.jobs import JobRow
 from collector.models import State
 from collector.sources import api, database, file
 
@@ -86,7 +86,7 @@ class JobStatus(BaseModel):
     result_url: str = Field(examples=[f"{BASE}/result/{EXAMPLE_ID}"])
 
     @classmethod
-    def of(cls, job: Row[Any]) -> "JobStatus":
+    def of(cls, job: JobRow) -> "JobStatus":
         return cls(
             job_id=job.id,
             source_type=job.source_type,

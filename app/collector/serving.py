@@ -5,7 +5,9 @@ lets go of them before they are shut. Then uvicorn's own way: no new connections
 """
 
 import asyncio
+import gc
 import signal
+import socket
 from types import FrameType
 
 import uvicorn
@@ -21,6 +23,11 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, draining: asyncio.Event, linger_seconds: float) -> None:
         super().__init__(config)
         self.draining, self.linger = draining, linger_seconds
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        gc.collect()
+        gc.freeze()  # what is there now stays: the collector need not look at all of it again and again
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """A second signal does not wait."""

@@ -47,7 +47,7 @@ class Settings(SourceSettings, BaseSettings):
     database_password_file: Path = Path("/run/secrets/postgres_password")
     database_wait_seconds: int = Field(60, ge=0, le=3600, description="how long an upgrade waits for the database")
     lock_timeout_ms: int = Field(5000, ge=1, description="how long an upgrade waits for a lock before it gives up")
-    database_pool_size: int = Field(8, ge=1, le=100, description="connections of each process")
+    database_pool_size: int = Field(8, ge=1, le=100, description="connections of each pool; the API has three")
     migrate_on_start: bool = Field(False, description="the API brings the schema up to date; for a laptop")
 
     redis_host: str = "redis"

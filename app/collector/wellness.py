@@ -53,6 +53,8 @@ async def get_metrics(parts: PartsDep) -> Response:
     """Without PostgreSQL the queue's figures are those of the last time."""
     for name, engine in (("transactions", parts.engine), ("reads", parts.reader)):
         measure_pool(name, engine)
+    metrics.POOL_IN_USE.labels("lookups").set(parts.lookups.in_use())
+    metrics.POOL_SIZE.labels("lookups").set(parts.lookups.pool.get_max_size())
     try:
         async with asyncio.timeout(parts.settings.dependency_timeout_seconds):
             measure_queue(await upkeep.survey(parts.reader))
@@ -65,7 +67,7 @@ def measure_pool(name: str, engine: AsyncEngine) -> None:
     pool = engine.pool
     assert isinstance(pool, QueuePool)
     metrics.POOL_IN_USE.labels(name).set(pool.checkedout())
-    metrics.POOL_SIZE.labels(name).set(pool.size() + pool._max_overflow)
+    metrics.POOL_SIZE.labels(name).set(pool.size())
 
 
 def measure_queue(queue: upkeep.Queue) -> None:

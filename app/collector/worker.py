@@ -30,6 +30,7 @@ TROUBLE = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, Redis
 UPKEEP_SECONDS = 1.0
 BEAT_SECONDS = 5.0
 EXPIRY_SECONDS = 60.0
+SPARE_CONNECTIONS = 4
 
 
 @dataclass
@@ -149,6 +150,12 @@ def stop_on_signals(stopping: asyncio.Event) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
 
 
+def connections(settings: Settings) -> AsyncEngine:
+    """A job holds one while it collects; the others are for leases and upkeep."""
+    size = max(settings.database_pool_size, settings.worker_concurrency + SPARE_CONNECTIONS)
+    return database.engine(settings, "collector-worker", 60, pool_size=size)
+
+
 def named() -> str:
     return f"{socket.gethostname()}-{os.getpid()}"
 
@@ -157,7 +164,7 @@ async def main(settings: Settings) -> None:
     stopping = asyncio.Event()
     stop_on_signals(stopping)
     name = named()
-    engine, broker = database.engine(settings, "collector-worker", 60), queue.make(settings, name)
+    engine, broker = connections(settings), queue.make(settings, name)
     worker = Worker(settings, engine, broker, name, stopping)
     log.info("worker started", worker=name, version=settings.version)
     if settings.worker_metrics_port:

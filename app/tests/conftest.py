@@ -23,7 +23,7 @@ from collector import broker, database, logs, migrate
 from collector.api import create_app
 from collector.contract import document
 from collector.settings import Settings
-from collector.worker import Worker
+from collector.worker import Worker, connections
 
 ADMIN_KEY = "the-key-of-the-administrator-0123456789"
 BEARER = {"Authorization": f"Bearer {ADMIN_KEY}"}
@@ -188,7 +188,7 @@ async def client(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
 async def working(settings: Settings, **changes: Any) -> AsyncIterator[Worker]:
     """A worker in this process."""
     settings, name = changed(settings, **changes), f"test-{uuid.uuid4().hex[:6]}"
-    engine, queue = database.engine(settings, "test-worker", 10), broker.make(settings, name)
+    engine, queue = connections(settings), broker.make(settings, name)
     worker = Worker(settings, engine, queue, name, asyncio.Event())
     task = asyncio.create_task(worker.run())
     try:

@@ -322,6 +322,23 @@ async def test_a_long_job_keeps_its_lease(
     assert (end - begun).total_seconds() >= 2.5, "the end is when it ended, not when its transaction began"
 
 
+async def test_a_worker_has_connections_for_as_many_jobs_as_it_may_run_at_once(
+    client: httpx.AsyncClient, settings: Settings, inbox: Path, script: Callable[..., Script]
+) -> None:
+    """Each holds one while it collects."""
+    together = asyncio.Barrier(12)
+
+    async def meet(context: Context) -> AsyncIterator[Batch]:
+        yield ['{"x":0}']
+        await asyncio.wait_for(together.wait(), 10)
+
+    script(meet)
+    async with working(settings, worker_concurrency=12, database_pool_size=1):
+        jobs = [await trigger(client, inbox / "a.csv") for _ in range(12)]
+        ends = [await until(client, job, "succeeded", "failed") for job in jobs]
+    assert {(end["status"], end["attempt"]) for end in ends} == {("succeeded", 1)}
+
+
 @pytest.mark.parametrize(("seconds", "state"), [(0.5, "succeeded"), (30, "queued")], ids=["in time", "too long"])
 async def test_a_worker_told_to_stop_finishes_in_time_or_gives_back(
     client: httpx.AsyncClient, settings: Settings, inbox: Path, script: Callable[..., Script], seconds: float, state: str

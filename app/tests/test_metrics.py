@@ -45,8 +45,10 @@ async def test_the_api_tells_requests_queue_and_workers(client: httpx.AsyncClien
     assert value(waiting, "collector_request_seconds_bucket", route=route, le="+Inf") >= 1
     assert value(waiting, "collector_queue_jobs", state="queued") == 1
     assert 40 <= value(waiting, "collector_queue_oldest_seconds") < 60
-    assert value(waiting, "collector_database_pool_size", pool="reads") == settings.database_pool_size + 4
-    assert value(waiting, "collector_database_pool_in_use", pool="transactions") == 0
+    assert value(waiting, "collector_database_pool_size", pool="reads") == settings.database_pool_size
+    assert value(waiting, "collector_database_pool_size", pool="lookups") == settings.database_pool_size
+    for pool in ("transactions", "lookups"):
+        assert value(waiting, "collector_database_pool_in_use", pool=pool) == 0
     async with working(settings) as worker:
         await until(client, job, "succeeded")
         after = await scraped(client)
