@@ -36,7 +36,7 @@ test-app: setup  ## the product
 
 test-e2e: setup  ## what acts: the real install in rehearsals
 	@scripts/readers
-	pytest -q -n 2 --dist loadgroup -m 'not full' tests/e2e
+	pytest -q -n 2 -m 'not full' tests/e2e
 
 molecule: setup  ## each role by itself, and the whole journey, on rehearsed hosts
 	scripts/molecule

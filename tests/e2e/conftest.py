@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
+import re
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from deployctl import rehearsal
 from deployctl.rehearsal.limits import INSTANCES
@@ -34,12 +38,21 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         INSTANCES.write_text(before)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What `--dist loadgroup` may run beside what: a site is one process's; modules that use none go where there is time."""
-    sites = {item.path.stem: site for item in items for site in ("acme", "globex") if site in getattr(item, "fixturenames", ())}
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(sites.get(item.path.stem, item.path.stem)))
+class BySite(LoadScopeScheduling):  # type: ignore[misc]
+    """A site is one process's: the modules that ask for it run there, in their order; any other where there is time."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return scope(ROOT / nodeid.partition("::")[0])
+
+
+@functools.cache
+def scope(module: Path) -> str:
+    asked = re.search(r"\b(acme|globex|shop): (Place|Shop)", module.read_text())
+    return {"shop": "acme"}.get(asked[1], asked[1]) if asked else module.stem
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> BySite:
+    return BySite(config, log)
 
 
 @pytest.fixture(scope="session")
