@@ -86,7 +86,7 @@ class Counted:
     async def records(self, batches: AsyncIterable[Batch]) -> AsyncIterator[tuple[Any, ...]]:
         async for batch in batches:
             if batch:
-                yield self.job.id, self.job.attempt, self.rows + 1, len(batch), "\n".join([*batch, ""])
+                yield self.job.id, self.job.attempt, self.rows + 1, len(batch), batch.text
                 self.rows += len(batch)
 
 

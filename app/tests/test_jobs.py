@@ -101,23 +101,23 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Script]:
 
 
 async def rows(context: Context) -> AsyncIterator[Batch]:
-    yield ['{"x":1}', '{"x":2}']
-    yield []
+    yield Batch.of(['{"x":1}', '{"x":2}'])
+    yield Batch.of([])
 
 
 def slowly(seconds: float) -> Callable[[Context], AsyncIterator[Batch]]:
     async def step(context: Context) -> AsyncIterator[Batch]:
-        yield ['{"x":0}']
+        yield Batch.of(['{"x":0}'])
         context.progress(1, 4)
         await asyncio.sleep(seconds)
-        yield ['{"x":1}']
+        yield Batch.of(['{"x":1}'])
 
     return step
 
 
 def failing(error: Exception) -> Callable[[Context], AsyncIterator[Batch]]:
     async def step(context: Context) -> AsyncIterator[Batch]:
-        yield ['{"x":0}']
+        yield Batch.of(['{"x":0}'])
         raise error
 
     return step
@@ -190,7 +190,7 @@ async def test_a_running_job_shows_its_progress_and_can_be_cancelled(
     client: httpx.AsyncClient, settings: Settings, inbox: Path, script: Callable[..., Script]
 ) -> None:
     async def attentive(context: Context) -> AsyncIterator[Batch]:
-        yield ['{"x":0}']
+        yield Batch.of(['{"x":0}'])
         context.progress(1, 4)
         while True:
             await asyncio.sleep(0.05)
@@ -265,7 +265,7 @@ async def test_a_dead_workers_job_is_taken_over_and_its_late_end_does_not_count(
     assert (status["rows"], status["attempt"]) == (1, 2)
 
     async def late() -> AsyncIterator[Batch]:
-        yield ['{"x":"late"}']
+        yield Batch.of(['{"x":"late"}'])
 
     with pytest.raises(leases.LeaseLost):
         await leases.succeed(engine, claimed, late(), settings)
@@ -329,7 +329,7 @@ async def test_a_worker_has_connections_for_as_many_jobs_as_it_may_run_at_once(
     together = asyncio.Barrier(12)
 
     async def meet(context: Context) -> AsyncIterator[Batch]:
-        yield ['{"x":0}']
+        yield Batch.of(['{"x":0}'])
         await asyncio.wait_for(together.wait(), 10)
 
     script(meet)
@@ -423,7 +423,7 @@ async def test_what_postgresql_refuses_fails_the_job(
     client: httpx.AsyncClient, settings: Settings, inbox: Path, script: Callable[..., Script]
 ) -> None:
     async def nul(context: Context) -> AsyncIterator[Batch]:
-        yield ['{"x":"\0"}']
+        yield Batch.of(['{"x":"\0"}'])
 
     script(nul)
     async with working(settings):

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from source_context import Rows, all_batches, context, refusal, rows
 
-from collector.sources import Cancelled, Context, SourceError
+from collector.sources import Batch, Cancelled, Context, SourceError
 from collector.sources.api import Config, collect
 from collector.sources.client import retry_after
 from collector.sources.paging import next_link
@@ -86,7 +86,9 @@ async def test_the_request_is_as_the_job_says() -> None:
 async def test_no_digit_of_a_number_is_lost() -> None:
     body = b'[{"x": 12345678901234567890123.10}]'
     async with serving_http(constant(body)) as server:
-        assert await all_batches(collect(Config(url=server.url()), local())) == [['{"x": 12345678901234567890123.10}']]
+        assert await all_batches(collect(Config(url=server.url()), local())) == [
+            Batch.of(['{"x": 12345678901234567890123.10}'])
+        ]
 
 
 def paged(asked: Asked) -> bytes:

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from source_context import Rows, all_batches, context, refusal, rows
 
-from collector.sources import BATCH_ROWS, Batch, Cancelled, SourceError
-from collector.sources.chunks import CHUNK, text_lines, unpacked
+from collector.sources import BATCH_ROWS, Batch, Cancelled, SourceError, plain
+from collector.sources.chunks import CHUNK, lines_of, text_pieces, unpacked
 from collector.sources.elements import elements
-from collector.sources.file import Config, collect, read
+from collector.sources.file import Config, CsvOptions, collect, csv_batches, read
 from collector.sources.records import texts
 
 GOOD: list[tuple[str, bytes, dict[str, Any], Rows]] = [
@@ -167,7 +167,7 @@ async def test_no_digit_of_a_number_is_lost(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text(f'{{"x": {number}}}')
     for name in ("a.json", "a.jsonl"):
         batches = await all_batches(collect(Config(path=str(tmp_path / name)), context(tmp_path)))
-        assert batches == [[f'{{"x": {number}}}']]
+        assert batches == [Batch.of([f'{{"x": {number}}}'])]
 
 
 async def test_many_rows_come_in_batches_and_the_progress_is_told(tmp_path: Path) -> None:
@@ -282,8 +282,51 @@ def test_what_is_no_array_of_objects_is_refused(content: bytes, size: int) -> No
 def test_any_table_in_any_pieces_comes_back(values: list[list[str]], size: int) -> None:
     written = io.StringIO(newline="")
     csv.writer(written).writerows(values)
-    lines = list(text_lines(in_pieces(written.getvalue().encode(), size), "utf-8", 10_000))
-    assert list(csv.reader([line for some in lines for line in some], strict=True)) == values
+    pieces = list(text_pieces(in_pieces(written.getvalue().encode(), size), "utf-8", 10_000))
+    assert list(csv.reader([line for piece in pieces for line in lines_of(piece)], strict=True)) == values
+
+
+PLAIN = st.text("ab \u2028é😀", max_size=3)
+CAREFUL = st.text("a,;\t\"'\\\r\n\0\x1f", max_size=3)
+
+
+@settings(max_examples=600, deadline=None)
+@given(
+    st.lists(st.lists(PLAIN | PLAIN | CAREFUL, min_size=1, max_size=3).map(",".join) | st.just("x,y"), min_size=1, max_size=30),
+    st.sampled_from(["\n", "\n", "\r\n", "\r"]), st.sampled_from(["", "\n"]), st.integers(5, 60), st.integers(1, 3),
+    st.sampled_from([CsvOptions(), CsvOptions(delimiter="\t"), CsvOptions(delimiter=";", quote="'", escape="\\")]),
+)  # fmt: skip
+def test_plain_pieces_give_what_pythons_csv_gives(
+    lines: list[str], end: str, last: str, size: int, width: int, options: CsvOptions
+) -> None:
+    """Also the same refusal, of the same line; how long the batch was is no matter."""
+    content = (end.join(lines) + last).replace(",", options.delimiter).encode()
+    named = options.model_copy(update={"columns": ["x", "é", '"'][:width]})
+
+    def outcome() -> list[str] | str:
+        try:
+            return [text for batch in csv_batches(in_pieces(content, size), named, 1000) for text in batch]
+        except SourceError as error:
+            return error.reason.partition(" (up to")[0]
+
+    found = outcome()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plain, "cells", lambda *_: None)
+        assert found == outcome()
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize(
+    ("options", "quoted"),
+    [(CsvOptions(), '"a"'), (CsvOptions(delimiter="\t"), '"a"'), (CsvOptions(delimiter=";", quote="'"), "'a'")],
+)
+def test_plain_pieces_are_known_and_others_as_well(options: CsvOptions, quoted: str, end: str) -> None:
+    def cells(*rows: str) -> list[str] | None:
+        return plain.cells("".join(row.replace(",", options.delimiter) + end for row in rows), 2, options.dialect())
+
+    assert cells("1,é", ",") == ["1", "é", "\n", "", "", "\n"]
+    for wrong in ("1", "1,2,3", "", f"{quoted},1", "1,\x01", "1,\\", "1,\r2"):
+        assert cells("1,2", wrong) is None, wrong
 
 
 @settings(max_examples=150, deadline=None)

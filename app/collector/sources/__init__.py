@@ -11,16 +11,34 @@ runs in a thread.
 A run starts from the beginning each time: the rows of an attempt that did not finish are thrown away.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from pydantic import SecretStr
 
 from collector.sources.settings import SourceSettings
 
-Batch = list[str]
-"""JSON texts, each an object on one line, without tabs between its tokens, in the order of the source. `records.texts` makes
-them of dictionaries, `records.passed` of what came as JSON. None holds what PostgreSQL's jsonb cannot."""
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """JSON Lines, in the order of the source: each an object and ended by a line feed, without tabs between its tokens.
+    `records.texts` makes them of dictionaries, `records.passed` of what came as JSON. They hold nothing that PostgreSQL's jsonb
+    cannot. One text and the number of its lines, since a list of them would be made only to be joined again."""
+
+    text: str
+    count: int
+
+    @classmethod
+    def of(cls, lines: Sequence[str]) -> "Batch":
+        return cls("".join(f"{line}\n" for line in lines), len(lines))
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.text.split("\n")[:-1])
+
+
 BATCH_ROWS, BATCH_CHARACTERS = 1000, 2**18
 """Yield a batch when it has so many rows, or about so many characters; earlier if the source is slow."""
 

@@ -73,17 +73,26 @@ def too_long(line: int, longest: int) -> SourceError:
     return SourceError(f"line {line}: is longer than the {longest} bytes that are permitted")
 
 
-def text_lines(chunks: Iterable[bytes], encoding: str, longest: int) -> Iterator[list[str]]:
-    """Lines with their ends (LF, CR LF or CR), many at a time. Raises SourceError with the line that is not in `encoding`."""
+def text_pieces(chunks: Iterable[bytes], encoding: str, longest: int) -> Iterator[str]:
+    """Whole lines with their ends (LF, CR LF or CR), many at a time. Raises SourceError with the line that is not in
+    `encoding`, or is longer than `longest`."""
     decoder, rest, before = codecs.getincrementaldecoder(encoding)(), "", 0
     for chunk in with_end(chunks):
         text = rest + decoded(decoder.decode, chunk, encoding, before + 1)
         end = len(text) if not chunk else complete(text)
-        lines = io.StringIO(text[:end], newline="").readlines()
-        yield lines
-        rest, before = text[end:], before + len(lines)
+        piece, rest = text[:end], text[end:]
+        yield piece
+        before += line_count(piece)
         if len(rest) > longest:
             raise too_long(before + 1, longest)
+
+
+def lines_of(piece: str) -> list[str]:
+    return io.StringIO(piece, newline="").readlines()
+
+
+def line_count(piece: str) -> int:
+    return len(lines_of(piece)) if "\r" in piece else piece.count("\n")
 
 
 def with_end(chunks: Iterable[bytes]) -> Iterator[bytes]:

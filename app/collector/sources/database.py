@@ -107,13 +107,13 @@ async def fetched(result: AsyncResult[Any], dialect: Dialect, watch: Watch, cont
     """Few rows at first, then as many as a batch takes: nobody knows how wide they are."""
     names, done, size = dialect.names(result), 0, FIRST_FETCH
     while rows := await watch.done(result.fetchmany(size)):
-        texts = dialect.texts(names, rows, done + 1)
-        if max(map(len, texts)) > context.settings.max_record_bytes:
+        batch = dialect.texts(names, rows, done + 1)
+        if max(map(len, batch)) > context.settings.max_record_bytes:
             raise SourceError(f"a row has more than the {context.settings.max_record_bytes} bytes that are permitted")
-        yield texts
+        yield batch
         done += len(rows)
         context.progress(done, None)
-        average = sum(map(len, texts)) // len(texts) + 1
+        average = len(batch.text) // len(batch) + 1
         size = max(1, min(BATCH_ROWS, size * GROWTH, BATCH_CHARACTERS // average))
 
 

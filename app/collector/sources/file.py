@@ -10,11 +10,12 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from collector.sources import Batch, Context, SourceError
-from collector.sources.chunks import CHUNK, GZIP, limited, text_lines, unpacked
+from collector.sources.chunks import CHUNK, GZIP, limited, text_pieces, unpacked
 from collector.sources.formats import JsonPath, json_batches, json_path, line_batches
 from collector.sources.opening import open_below, plain_path
+from collector.sources.plain import Dialect
 from collector.sources.records import within
-from collector.sources.tables import Dialect, Table
+from collector.sources.tables import Table
 from collector.sources.threads import from_thread
 
 FORMATS = {".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl"}
@@ -130,5 +131,5 @@ def chunks_of(fd: int, context: Context) -> Iterator[bytes]:
 
 
 def csv_batches(chunks: Iterable[bytes], options: CsvOptions, longest: int) -> Iterator[Batch]:
-    lines = text_lines(chunks, options.codec(), longest)
-    return Table(lines, longest, options.dialect()).batches(options.columns)
+    pieces = text_pieces(chunks, options.codec(), longest)
+    return Table(pieces, longest, options.dialect()).batches(options.columns)

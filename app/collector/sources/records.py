@@ -6,7 +6,7 @@ JSON that came as JSON passes unchanged, so that no digit of a number is lost.
 
 import json
 import re
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from decimal import Decimal
 from itertools import chain
@@ -45,7 +45,8 @@ def objects(names: Sequence[str], rows: Sequence[Sequence[str]], place: Place) -
     first, *others = [orjson.dumps(name).decode() + ':"' for name in names]
     parts = [""] * (2 * len(values))
     parts[::2], parts[1::2] = ['"}\n{' + first, *(f'",{name}' for name in others)] * len(rows), values
-    return checked("".join(parts)[3:] + '"}', place)
+    parts.append('"}\n')
+    return checked("".join(parts)[3:], len(rows), place)
 
 
 def first_error(records: Sequence[dict[str, Any]], place: Place) -> str:
@@ -82,21 +83,21 @@ def first_stranger(lines: list[bytes], place: Place) -> str:
 
 def fit(lines: list[bytes], place: Place) -> Batch:
     """The batch. Raises SourceError for what jsonb cannot hold."""
-    joined = b"\n".join(lines).translate(None, b"\t\r")  # between tokens only: no string of JSON holds them so
+    joined = b"\n".join([*lines, b""]).translate(None, b"\t\r")  # between tokens only: no string of JSON holds them so
     if (b"e-" in joined or b"E-" in joined or len(joined) > DIGITS) and FINE.search(joined):
         refuse_fine(lines, place)
-    return checked(joined.decode(), place) if lines else []
+    return checked(joined.decode(), len(lines), place)
 
 
-def checked(joined: str, place: Place) -> Batch:
+def checked(text: str, count: int, place: Place) -> Batch:
     """Lines that are JSON. Their strings may not hold NUL."""
-    lines = joined.split("\n")
-    if "\\u0000" in joined:
-        refuse_nul(lines, place)
-    return lines
+    batch = Batch(text, count)
+    if "\\u0000" in text:
+        refuse_nul(batch, place)
+    return batch
 
 
-def refuse_nul(lines: list[str], place: Place) -> None:
+def refuse_nul(lines: Iterable[str], place: Place) -> None:
     for index, line in enumerate(lines):
         if "\\u0000" in line.replace("\\\\", ""):
             raise SourceError(f"{place(index)}: holds the character NUL")

@@ -1,12 +1,13 @@
-"""CSV, from lines to records."""
+"""CSV, from text to records."""
 
 import csv
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TypedDict
 
-from collector.sources import BATCH_CHARACTERS, BATCH_ROWS, Batch, SourceError
+from collector.sources import BATCH_CHARACTERS, BATCH_ROWS, Batch, SourceError, plain
+from collector.sources.chunks import lines_of
+from collector.sources.plain import Dialect
 from collector.sources.records import objects
 
 STEP = 50
@@ -14,31 +15,49 @@ STEP = 50
 LINE_END = re.compile(r"\r\n|\r|\n")
 
 
-class Dialect(TypedDict):
-    delimiter: str
-    quotechar: str
-    escapechar: str | None
-
-
 class Table:
-    """Reads one CSV. Holds a batch, and no more than about `longest` characters of an unfinished record."""
+    """Reads one CSV, which comes in pieces of whole lines: a plain piece at once, others by Python's csv. Holds a piece, a
+    batch, and no more than about `longest` characters of an unfinished record."""
 
-    def __init__(self, lines: Iterable[list[str]], longest: int, dialect: Dialect) -> None:
+    def __init__(self, pieces: Iterable[str], longest: int, dialect: Dialect) -> None:
         csv.field_size_limit(longest)
-        self.longest, self.read, self.rows, self.first = longest, 0, list[list[str]](), 1
-        feed = itertools.chain.from_iterable(self.watched(lines))
-        self.reader = csv.reader(feed, strict=True, **dialect)
+        self.pieces, self.longest, self.dialect = iter(pieces), longest, dialect
+        self.rows, self.first, self.plain_lines = list[list[str]](), 1, 0
+        self.lines, self.loaded, self.read, self.mark = list[str](), 0, 0, BATCH_CHARACTERS
+        self.place, self.swallowed = (-1, -1), 0
+        self.reader = csv.reader(self.feed(), strict=True, **dialect)
 
-    def watched(self, lines: Iterable[list[str]]) -> Iterator[list[str]]:
-        """The same, counted; SourceError if the record that is being read swallows too much."""
-        before, pending = (-1, -1), 0
-        for some in lines:
-            size = sum(map(len, some))
-            pending = pending + size if before == (self.first, len(self.rows)) else 0
-            if pending > self.longest:
-                raise SourceError(f"line {self.reader.line_num}: a record has more than {self.longest} characters")
-            before, self.read = (self.first, len(self.rows)), self.read + size
-            yield some
+    @property
+    def line(self) -> int:
+        """The last that was read."""
+        return self.plain_lines + self.reader.line_num
+
+    @property
+    def left(self) -> int:
+        """Lines that are loaded and that the reader has not taken yet. When it has given a record and there are none, the next
+        piece begins with a record."""
+        return self.loaded - self.reader.line_num
+
+    def load(self, piece: str) -> None:
+        self.lines = lines_of(piece)
+        self.loaded, self.read = self.loaded + len(self.lines), self.read + len(piece)
+
+    def feed(self) -> Iterator[str]:
+        while self.lines or self.goes_on():
+            lines, self.lines = self.lines, []
+            yield from lines
+
+    def goes_on(self) -> bool:
+        """Load the next piece, since the record at hand has no end yet; SourceError if it swallows too much."""
+        piece = next(self.pieces, None)
+        if piece is None:
+            return False
+        place, before = (self.first, len(self.rows)), self.place
+        self.place, self.swallowed = place, self.swallowed + len(piece) if place == before else 0
+        if self.swallowed > self.longest:
+            raise SourceError(f"line {self.line}: a record has more than {self.longest} characters")
+        self.load(piece)
+        return True
 
     def header(self) -> list[str]:
         while self.more(1):
@@ -49,37 +68,54 @@ class Table:
         raise SourceError("line 1: a header with a name for each column is needed")
 
     def more(self, count: int) -> bool:
-        """Read up to so many records, also empty lines. False at the end. `watched` sees how far it came."""
+        """Read up to so many records, also empty lines. False at the end. `goes_on` sees how far it came."""
         before = len(self.rows)
         try:
             self.rows.extend(itertools.islice(self.reader, count))
         except csv.Error as error:
-            raise SourceError(f"line {self.reader.line_num}: {error}") from None
+            raise SourceError(f"line {self.line}: {error}") from None
         return len(self.rows) > before
 
     def batches(self, columns: Sequence[str] | None) -> Iterator[Batch]:
         names = columns if columns is not None else self.header()
         if len(set(names)) != len(names):
             raise SourceError("line 1: a column's name occurs twice")
-        width, mark = len(names), self.read + BATCH_CHARACTERS
-        before, line, step = 0, self.reader.line_num, 1
-        while self.more(min(step, BATCH_ROWS - before)):
-            if any(len(row) != width for row in self.rows[before:]):
-                self.rows[before:] = even(self.rows[before:], width, line)
-            before, line, step = len(self.rows), self.reader.line_num, min(2 * step, STEP)
-            if self.read > mark:
-                step = 1
-            if before == BATCH_ROWS or self.read > mark:
-                yield self.taken(names)
-                before, mark = 0, self.read + BATCH_CHARACTERS
+        yield from self.loaded_batches(names)
+        for piece in self.pieces:
+            cells = plain.cells(piece, len(names), self.dialect) if len(piece) <= self.longest else None
+            if cells is None:
+                self.load(piece)
+                yield from self.loaded_batches(names)
+            else:
+                yield from self.plain_batches(cells, names)
         if self.rows:
             yield self.taken(names)
+
+    def plain_batches(self, cells: Sequence[str], names: Sequence[str]) -> Iterator[Batch]:
+        if self.rows:
+            yield self.taken(names)
+        for batch in plain.batches(cells, names):
+            self.first, self.plain_lines = self.first + len(batch), self.plain_lines + len(batch)
+            yield batch
+
+    def loaded_batches(self, names: Sequence[str]) -> Iterator[Batch]:
+        """Those that are full; what is left of the piece stays in `rows`."""
+        before, line, step = len(self.rows), self.line, 1
+        while self.left and self.more(min(step, BATCH_ROWS - before, self.left)):
+            if any(len(row) != len(names) for row in self.rows[before:]):
+                self.rows[before:] = even(self.rows[before:], len(names), line)
+            before, line, step = len(self.rows), self.line, min(2 * step, STEP)
+            if self.read > self.mark:
+                step = 1
+            if before == BATCH_ROWS or (before and self.read > self.mark):
+                yield self.taken(names)
+                before = 0
 
     def taken(self, names: Sequence[str]) -> Batch:
         first, rows = self.first, self.rows
         self.first += len(rows)
-        self.rows = []
-        return objects(names, rows, lambda index: f"row {first + index} (up to line {self.reader.line_num})")
+        self.rows, self.mark = [], self.read + BATCH_CHARACTERS
+        return objects(names, rows, lambda index: f"row {first + index} (up to line {self.line})")
 
 
 def even(rows: Sequence[list[str]], width: int, line: int) -> list[list[str]]:
