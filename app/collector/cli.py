@@ -35,8 +35,8 @@ def add_keys(keys: argparse.ArgumentParser) -> None:
         action.add_argument("name", help="who uses it: shown in the audit log")
     make.add_argument("--scope", action="append", choices=SCOPES, help="may be given more than once; else all")
     rotate.add_argument("--keep-hours", type=float, default=24.0, help="how long the old key holds (24)")
-    for action in (make, rotate):
-        action.add_argument("--days", type=float, help="then it ends by itself; else never")
+    make.add_argument("--days", type=float, help="then it ends by itself; else never")
+    rotate.add_argument("--days", type=float, help="then it ends by itself; 0: never; else after as many as its forerunner had")
 
 
 def main() -> None:

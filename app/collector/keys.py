@@ -56,26 +56,29 @@ async def make(engine: AsyncEngine, name: str, scopes: list[str], days: float | 
     async with engine.begin() as connection:
         if await connection.scalar(select(func.count()).where(KEYS.name == name, valid())):
             raise KeyTrouble(f"there is a key named {name!r}: rotate it, or revoke it first")
-        return await added(connection, name, scopes, days, "key-make")
+        return await added(connection, name, scopes, timedelta(days=days) if days else None, "key-make")
 
 
-async def added(connection: AsyncConnection, name: str, scopes: list[str], days: float | None, action: str) -> str:
+async def added(connection: AsyncConnection, name: str, scopes: list[str], life: timedelta | None, action: str) -> str:
     key = PREFIX + secrets.token_urlsafe(32)
-    expires = func.now() + timedelta(days=days) if days else None
+    expires = func.now() + life if life else None
     await connection.execute(insert(Key).values(digest=digest(key), name=name, scopes=scopes, expires_at=expires))
     await jobs.note(connection, OPERATOR, action, name)
     return key
 
 
 async def rotate(engine: AsyncEngine, name: str, keep_hours: float, days: float | None) -> str:
-    """A new key of the same name and scopes; the old ones hold for some hours more. Raises KeyTrouble."""
+    """A new key of the same name and scopes, for so many days (0: for ever; None: for as long as the newest was made for); the
+    old ones hold for some hours more. Raises KeyTrouble."""
+    newest = select(KEYS.scopes, (KEYS.expires_at - KEYS.created_at).label("life")).where(KEYS.name == name, valid())
     async with engine.begin() as connection:
-        scopes = await connection.scalar(select(KEYS.scopes).where(KEYS.name == name, valid()).limit(1))
-        if scopes is None:
+        old = (await connection.execute(newest.order_by(KEYS.created_at.desc()).limit(1))).one_or_none()
+        if old is None:
             raise KeyTrouble(f"there is no valid key named {name!r}")
         until = func.least(func.now() + timedelta(hours=keep_hours), KEYS.expires_at)
         await connection.execute(update(Key).where(KEYS.name == name, valid()).values(expires_at=until))
-        return await added(connection, name, list(scopes), days, "key-rotate")
+        life = old.life if days is None else timedelta(days=days)
+        return await added(connection, name, list(old.scopes), life, "key-rotate")
 
 
 async def revoke(engine: AsyncEngine, name: str) -> int:

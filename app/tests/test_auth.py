@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import uuid
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -73,6 +74,22 @@ async def test_a_key_rotates_and_is_revoked(client: httpx.AsyncClient, engine: A
     assert not any(key in stored for key in (old, new, newest))
     actions = [action for (action,) in await query(settings, "SELECT action FROM audit_log ORDER BY id")]
     assert actions == ["key-make", "key-rotate", "key-rotate", "key-revoke"]
+
+
+@pytest.mark.parametrize(
+    ("made_for", "rotated_for", "ends_after"), [(30, None, 30), (30, 7, 7), (30, 0, None), (None, None, None), (None, 7, 7)]
+)
+async def test_a_rotated_key_lasts_as_long_as_the_old_one_or_as_asked(
+    engine: AsyncEngine, made_for: float | None, rotated_for: float | None, ends_after: float | None
+) -> None:
+    await keys.make(engine, "crm", ["jobs:read"], made_for)
+    await keys.rotate(engine, "crm", 24, rotated_for)
+    await keys.rotate(engine, "crm", 1, rotated_for)
+    moments = ("created_at", "expires_at")
+    times = [[each[name] and datetime.fromisoformat(each[name]) for name in moments] for each in await keys.listed(engine)]
+    lives = [ends and ends - begun for begun, ends in times]
+    assert lives[-1] == (timedelta(days=ends_after) if ends_after else None)
+    assert all(life <= timedelta(hours=1, minutes=1) for life in lives[:-1]), "the old ones end, however long they were to last"
 
 
 async def test_a_key_is_known_for_some_seconds_without_asking_again(settings: Settings, engine: AsyncEngine) -> None:
