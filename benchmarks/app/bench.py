@@ -29,11 +29,11 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "app"), str(ROOT / "app/tests"), str(ROOT / "benchmarks")]
 
 import conftest  # noqa: E402
-from conftest import ADMIN_KEY, BEARER, PASSWORD  # noqa: E402
+from conftest import BEARER, PASSWORD  # noqa: E402
 from report import Aim, finish, table  # noqa: E402
 from test_processes import COLLECTOR, environment, free_port  # noqa: E402
 
-from collector import migrate  # noqa: E402
+from collector import database, keys, migrate  # noqa: E402
 from collector.settings import Settings  # noqa: E402
 
 BYTES = int(os.environ.get("BENCH_BYTES", 10**9))
@@ -54,16 +54,19 @@ class Bench:
         )  # fmt: skip
         self.port = free_port()
         self.started: list[subprocess.Popen[bytes]] = []
+        self.log = folder / "log"
         self.variables = environment(
             self.settings, COLLECTOR_LISTEN_PORT=str(self.port), COLLECTOR_ADMIN_API_KEY_FILE=str(services.key_file),
             COLLECTOR_RATE_LIMIT_PER_SECOND="100000", COLLECTOR_RATE_LIMIT_BURST="100000", COLLECTOR_WORKER_METRICS_PORT="0",
-            COLLECTOR_FOLDERS=json.dumps([str(folder)]), COLLECTOR_MAX_FILE_BYTES=str(4 * 10**9), COLLECTOR_LOG_LEVEL="warning",
+            COLLECTOR_FOLDERS=json.dumps([str(folder)]), COLLECTOR_MAX_FILE_BYTES=str(4 * 10**9),
             COLLECTOR_SOURCE_NETWORKS='["127.0.0.0/8"]', COLLECTOR_MAX_ROWS=str(10**9),
             COLLECTOR_WORKER_CONCURRENCY="8", PYTHONPATH=str(ROOT / "app"),
         )  # fmt: skip
 
     def start(self, *command: str) -> "subprocess.Popen[bytes]":
-        self.started.append(subprocess.Popen([*command], env=self.variables))
+        """Its log lines, one a request, go into a file."""
+        with self.log.open("a") as log:
+            self.started.append(subprocess.Popen([*command], env=self.variables, stderr=log))
         return self.started[-1]
 
     def client(self) -> httpx.AsyncClient:
@@ -76,7 +79,15 @@ class Bench:
                     await client.get(f"http://127.0.0.1:{port}/health/live")
                     return
                 await asyncio.sleep(0.1)
-        raise SystemExit(f"nobody answers on port {port}")
+        raise SystemExit(f"nobody answers on port {port}:\n{self.log.read_text()[-2000:]}")
+
+    async def key(self) -> str:
+        """Of a caller like others: PostgreSQL is asked for it, every few seconds."""
+        engine = database.engine(self.settings, "bench", 10)
+        try:
+            return await keys.make(engine, "bench", sorted(keys.ALL), None)
+        finally:
+            await engine.dispose()
 
     async def job(self, client: httpx.AsyncClient, source_type: str, **config: Any) -> dict[str, Any]:
         """A job, run to its end; its status, with `seconds` from its start to its end."""
@@ -94,13 +105,13 @@ async def requests(bench: Bench) -> dict[str, dict[str, float]]:
     async with bench.client() as client:
         config = {"path": str(bench.folder / "none.csv")}
         made = await client.post("/api/v1/jobs/trigger", json={"source_type": "file", "config": config})
-    floor = free_port()
+    floor, key = free_port(), await bench.key()
     process = bench.start(sys.executable, str(Path(__file__).with_name("floor.py")), str(floor), bench.dsn)
     await bench.ready(floor)
     rounds: dict[str, list[dict[str, float]]] = {"service": [], "floor": []}
     for _ in range(ROUNDS):
         for name, port in (("service", bench.port), ("floor", floor)):
-            command = [sys.executable, Path(__file__).with_name("load.py"), port, made.json()["status_url"], ADMIN_KEY]
+            command = [sys.executable, Path(__file__).with_name("load.py"), port, made.json()["status_url"], key]
             words = [*map(str, command), CONNECTIONS, SECONDS]
             said = await asyncio.to_thread(subprocess.check_output, words)
             rounds[name].append(json.loads(said))
@@ -249,7 +260,7 @@ async def collected(bench: Bench, client: httpx.AsyncClient, worker: "subprocess
 def parts(found: Figures) -> list[str]:
     service, floor, large = found.status["service"], found.status["floor"], found.large
     said = (
-        f"Status requests over {CONNECTIONS} connections, with authentication: the median of {ROUNDS} rounds of {SECONDS} s, by turns"
+        f"Status requests over {CONNECTIONS} connections, with authentication by a key in PostgreSQL, limits, metrics and a log line each: the median of {ROUNDS} rounds of {SECONDS} s, by turns"
         " with the floor, which is Starlette, asyncpg and the same SELECT. The caller is on the same machine."
     )
     names = {"rate": "requests a second", "p50": "p50, ms", "p95": "p95, ms", "p99": "p99, ms"}
