@@ -76,7 +76,7 @@ def needs(scope: Scope) -> Callable[..., Awaitable[Caller]]:
     ) -> Caller:
         token = authorization.credentials if authorization else key
         parts = await parts_of(request)
-        identity = await parts.gate.admit(token, scope)
+        identity = await parts.gate.admit(token, scope, request.client.host if request.client else "")
         request.scope["caller"] = identity.name
         return Caller(identity.name, request.scope["request_id"])
 

@@ -47,6 +47,7 @@ def run(app: FastAPI, settings: Settings) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        forwarded_allow_ips="*",  # only nginx reaches the API; the address serves to limit strangers, nothing else
         timeout_keep_alive=75,
         timeout_graceful_shutdown=settings.drain_seconds,
     )

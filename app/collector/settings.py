@@ -59,6 +59,7 @@ class Settings(SourceSettings, BaseSettings):
     key_cache_seconds: float = Field(5.0, ge=0, le=300, description="a revoked key is refused after this time at the latest")
     rate_limit_per_second: float = Field(500.0, ge=0, description="of each key, in each API process; 0: no limit")
     rate_limit_burst: int = Field(1000, ge=1, description="requests that a key may send at once")
+    unknown_keys_per_second: float = Field(10.0, ge=0, description="looked up for each client's address; 0: no limit")
     max_body_bytes: int = Field(2**20, ge=1024, description="a larger request is refused with 413")
     request_seconds: float = Field(15.0, gt=0, le=300, description="an answer that has not begun by then is a 503")
     linger_seconds: float = Field(2.0, ge=0, le=60, description="after SIGTERM: still accepting, telling callers to close")

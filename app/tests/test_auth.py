@@ -12,10 +12,11 @@ import pytest
 from conftest import ADMIN_KEY, changed, query, serving
 from sqlalchemy.ext.asyncio import AsyncEngine
 from test_api import TRIGGER, file_job, is_problem
-from test_processes import COLLECTOR, environment
+from test_processes import COLLECTOR, environment, free_port
 
-from collector import database, keys
-from collector.auth import Bucket
+from collector import database, healthcheck, keys, lookups
+from collector.auth import STRANGER_BURST, Bucket, Gate
+from collector.problems import Problem
 from collector.settings import Settings
 
 pytestmark = pytest.mark.docker
@@ -51,6 +52,50 @@ async def test_without_a_valid_key_nobody_gets_in(client: httpx.AsyncClient, hea
 async def test_health_asks_for_no_key(client: httpx.AsyncClient) -> None:
     for path in ("/health", "/health/live", "/health/ready", "/metrics", "/openapi.json"):
         assert (await client.get(path, headers={"Authorization": ""})).status_code == 200
+
+
+async def test_who_guesses_keys_is_slowed_down_and_nobody_else(settings: Settings, engine: AsyncEngine) -> None:
+    known, unused = [await keys.make(engine, name, ["jobs:read"], None) for name in ("crm", "new")]
+    asked = await lookups.connect(settings, "collector-test", 5)
+    gate = Gate(changed(settings, unknown_keys_per_second=0.001), asked)
+
+    async def outcome(key: str, address: str) -> int | str:
+        try:
+            return (await gate.admit(key, "jobs:read", address)).name
+        except Problem as problem:
+            return problem.status.value
+
+    assert await outcome(known, "10.0.0.1") == "crm"
+    guesses = [await outcome(f"guess{number}", "10.0.0.1") for number in range(STRANGER_BURST)]
+    assert guesses == [401] * (STRANGER_BURST - 1) + [429]
+    assert await outcome(unused, "10.0.0.1") == 429, "nobody can tell it from a guess"
+    assert [await outcome(key, "10.0.0.1") for key in (known, ADMIN_KEY)] == ["crm", "admin"]
+    assert [await outcome(key, "10.0.0.2") for key in ("guess", unused)] == [401, "new"]
+    assert await outcome(unused, "10.0.0.1") == "new", "it has been valid"
+    asked.close()
+
+
+async def test_strangers_are_told_apart_by_the_address_that_nginx_gives(settings: Settings) -> None:
+    port = free_port()
+    variables = environment(settings, COLLECTOR_LISTEN_PORT=str(port), COLLECTOR_UNKNOWN_KEYS_PER_SECOND="0.001")
+    api = subprocess.Popen([*COLLECTOR, "api"], env=variables, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(200):
+            if await asyncio.to_thread(healthcheck.api, port, "/health/ready") is None:
+                break
+            await asyncio.sleep(0.1)
+        elsewhere = httpx.AsyncHTTPTransport(local_address="127.0.0.2")
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", transport=elsewhere) as client:
+
+            async def guess(number: int, address: str) -> int:
+                headers = {**bearer(f"guess{number}"), "X-Forwarded-For": address}
+                return (await client.get(NOBODY, headers=headers)).status_code
+
+            assert [await guess(number, "10.0.0.1") for number in range(STRANGER_BURST)] == [401] * STRANGER_BURST
+            assert [await guess(STRANGER_BURST, address) for address in ("10.0.0.1", "10.0.0.2")] == [429, 401]
+    finally:
+        api.terminate()
+        await asyncio.to_thread(api.wait, 15)
 
 
 async def test_a_key_may_what_its_scopes_say(client: httpx.AsyncClient, engine: AsyncEngine, inbox: Path) -> None:
