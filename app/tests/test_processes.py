@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 import render
-from conftest import docker
+from conftest import BEARER, docker
 
 from collector import healthcheck, migrate
 from collector.settings import Settings
@@ -71,7 +71,8 @@ def test_db_upgrade_without_a_database_fails_in_one_line(empty: Settings) -> Non
 @pytest.mark.docker
 async def test_api_and_worker_serve_log_json_and_end_on_sigterm(settings: Settings) -> None:
     port = free_port()
-    variables = environment(settings, COLLECTOR_LISTEN_PORT=str(port))
+    key = str(settings.admin_api_key_file)
+    variables = environment(settings, COLLECTOR_LISTEN_PORT=str(port), COLLECTOR_ADMIN_API_KEY_FILE=key)
     api, worker = (
         subprocess.Popen([*COLLECTOR, verb], env=variables, stderr=subprocess.PIPE, text=True) for verb in ("api", "worker")
     )
@@ -82,13 +83,25 @@ async def test_api_and_worker_serve_log_json_and_end_on_sigterm(settings: Settin
             await asyncio.sleep(0.1)
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
             assert (await client.get("/health")).status_code == 200
+            body = {"source_type": "file", "config": {"path": "/nowhere/a.csv"}}
+            job = (await client.post("/api/v1/jobs/trigger", json=body, headers={**BEARER, "X-Request-Id": "r7"})).json()
+            for _ in range(100):
+                if (await client.get(job["status_url"], headers=BEARER)).json()["status"] == "failed":
+                    break
+                await asyncio.sleep(0.1)
     finally:
         for process in (api, worker):
             process.send_signal(signal.SIGTERM)
+    said = []
     for process in (api, worker):
         _, errors = await asyncio.to_thread(process.communicate, None, 10)
         assert process.returncode in (0, -signal.SIGTERM), errors
-        assert all(json.loads(line)["message"] for line in errors.splitlines())
+        said.append([json.loads(line) for line in errors.splitlines()])
+        assert all(line["message"] and line["level"] and line["timestamp"] for line in said[-1])
+    asked = next(line for line in said[0] if line["message"] == "request" and line["request_id"] == "r7")
+    assert (asked["method"], asked["path"], asked["status"], asked["caller"]) == ("POST", "/api/v1/jobs/trigger", 202, "admin")
+    done = next(line for line in said[1] if line["message"] == "attempt ended")
+    assert (done["job_id"], done["request_id"], done["outcome"]) == (job["job_id"], "r7", "failed")
 
 
 @pytest.mark.docker
