@@ -100,10 +100,10 @@ class Table:
 
     def loaded_batches(self, names: Sequence[str]) -> Iterator[Batch]:
         """Those that are full; what is left of the piece stays in `rows`."""
-        before, line, step = len(self.rows), self.line, 1
+        width, before, line, step = len(names), len(self.rows), self.line, 1
         while self.left and self.more(min(step, BATCH_ROWS - before, self.left)):
-            if any(len(row) != len(names) for row in self.rows[before:]):
-                self.rows[before:] = even(self.rows[before:], len(names), line)
+            if set(map(len, self.rows[before:])) != {width}:
+                self.rows[before:] = even(self.rows[before:], width, line)
             before, line, step = len(self.rows), self.line, min(2 * step, STEP)
             if self.read > self.mark:
                 step = 1
