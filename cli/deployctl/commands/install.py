@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import typer
@@ -17,10 +17,21 @@ from deployctl.commands.options import INVENTORIES, Bundle, Client, Inventories,
 from deployctl.commands.plan import describe, prepared_of, warn
 from deployctl.commands.proof import as_data, flows_of, health, show_flows, show_health, verdict
 from deployctl.commands.verify import Key, learn
-from deployctl.plan import older
+from deployctl.plan import HostPlan, Plan, older
 
 NAME = "install"
-QUIET = ("Read the plan", "Hosts with something to do", "Validating arguments")
+QUIET = ("Validating arguments", "What would be run", "Start what has its check switched off")
+WORK: Mapping[str, Callable[[HostPlan], object]] = {
+    "packages": lambda host: host.packages,
+    "images": lambda host: host.images,
+    "files": lambda host: host.write or host.remove,
+    "network": lambda host: host.network,
+    "Remove containers of services that are gone": lambda host: host.stop,
+    "Run the migrations": lambda host: host.migrate,
+    "Stop what holds files that are no longer there": lambda host: host.restart,
+    "Remove what cannot be started again": lambda host: host.anew,
+}
+"""Roles and steps that Ansible skips where a host's plan has nothing for them."""
 
 
 class OlderRelease(InputError):
@@ -58,7 +69,7 @@ def command(
             stack.enter_context(show.noted(log.path, log.write))
         show.say(describe(prepared.plan))
         with show.progress("sending images") as step:
-            outcome = clock.time("apply", lambda: install(prepared, Teller(step, prepared.plan.size), log))
+            outcome = clock.time("apply", lambda: install(prepared, Teller(step, prepared.plan.size, idle(prepared.plan)), log))
         code = clock.time("prove", lambda: _prove(prepared, outcome, as_json, flows))
         if not as_json:
             _summary(prepared, outcome, clock)
@@ -123,11 +134,16 @@ class Clock:
             self.phases[phase] = time.monotonic() - began
 
 
-class Teller:
-    """Tells a person what happens: a line a step, and bytes while images travel."""
+def idle(plan: Plan) -> frozenset[str]:
+    """Roles and steps that no host has work for: to name them would say that they were done."""
+    return frozenset(name for name, work in WORK.items() if not any(work(host) for host in plan.changed.values()))
 
-    def __init__(self, step: show.Step, whole: int) -> None:
-        self.step, self.whole = step, whole
+
+class Teller:
+    """Tells a person what happens: a line a step that is not idle, and bytes while images travel."""
+
+    def __init__(self, step: show.Step, whole: int, idle: frozenset[str] = frozenset()) -> None:
+        self.step, self.whole, self.idle = step, whole, idle
         self.told = ""
         self.sent: dict[tuple[str, str], int] = {}
 
@@ -142,7 +158,8 @@ class Teller:
             show.say(f"  {event['host']}: {event['event']}: {event['task']}")
 
     def _task(self, name: str) -> None:
-        words = name.rpartition(" : ")[2]
-        if words != self.told and not words.startswith(QUIET):
+        """What the playbook itself does between the roles is housekeeping, and quiet."""
+        role, _, words = name.rpartition(" : ")
+        if role and words != self.told and not self.idle & {role, words} and not words.startswith(QUIET):
             show.say(f"  {words}")
         self.told = words
