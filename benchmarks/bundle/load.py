@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import cast
 
 from deploybundle.open import Bundle, Image, open_bundle
+from deployctl.hosts.loading import Ready, held_back, in_order, load_all
 from deployctl.hosts.wire import Encoding, loaded_ids, wire
 
 Chains = dict[str, list[str]]
@@ -20,7 +21,13 @@ Chains = dict[str, list[str]]
 def main(encoding: Encoding, path: Path, refs: list[str]) -> None:
     """Load them."""
     bundle, chains = open_bundle(path, None), there()
-    print(sum(load(bundle, bundle.images[ref], chains, encoding) for ref in refs))
+    sending: list[tuple[Image, range]] = []
+    for image in in_order([bundle.images[ref] for ref in refs]):
+        if not loaded_ids(image) & set(chains):
+            layers = [layer.diff_id for layer in image.layers]
+            sending.append((image, range(max((_prefix(layers, other) for other in chains.values()), default=0), len(layers))))
+            chains[image.config_digest] = layers
+    print(sum(load_all(sending, lambda number, ready: load(bundle, *sending[number], encoding, ready))))
 
 
 def there() -> Chains:
@@ -33,21 +40,16 @@ def there() -> Chains:
     return {line.partition(" ")[0]: json.loads(line.partition(" ")[2]) or [] for line in said.splitlines()}
 
 
-def load(bundle: Bundle, image: Image, chains: Chains, encoding: Encoding) -> int:
+def load(bundle: Bundle, image: Image, missing: range, encoding: Encoding, ready: Ready) -> int:
     """What the engine lacks of an image."""
-    if loaded_ids(image) & set(chains):
-        return 0
-    layers = [layer.diff_id for layer in image.layers]
-    shared = max((_prefix(layers, other) for other in chains.values()), default=0)
-    size, stream = wire(image, range(shared, len(layers)), encoding, bundle.open, tag=image.ref)
+    size, stream = wire(image, missing, encoding, bundle.open, tag=image.ref)
     with subprocess.Popen(["docker", "load", "-q"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
         assert process.stdin
-        for chunk in stream:
+        for chunk in held_back(stream, ready):
             process.stdin.write(chunk)
         process.stdin.close()
     if process.returncode:
         raise SystemExit(f"docker load: {image.ref}: exit {process.returncode}")
-    chains[image.config_digest] = layers
     return size
 
 

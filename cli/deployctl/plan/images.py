@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 
 from deploybundle.open import Image
 from deployctl.desired import HostDesired
+from deployctl.hosts.loading import in_order
 from deployctl.hosts.wire import loaded_ids, wire
 from deployctl.plan.model import Encoding, ImageStep
 
@@ -38,7 +39,7 @@ def image_steps(host: HostDesired, images: Mapping[str, Image], facts: Facts) ->
 
 def _steps(host: HostDesired, images: Mapping[str, Image], facts: Facts, chains: set[Chain]) -> Iterator[ImageStep]:
     tags = {service.ref: service.tag for service in host.services.values()}
-    for ref in host.refs:
+    for ref in [image.ref for image in in_order([images[ref] for ref in host.refs])]:
         chain = tuple(layer.diff_id for layer in images[ref].layers)
         if _there(tags[ref], chain, facts):
             continue

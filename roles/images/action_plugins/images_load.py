@@ -14,6 +14,7 @@ from ansible.plugins.action import ActionBase
 
 from deploybundle.errors import DeployctlError
 from deploybundle.open import Bundle, Image
+from deployctl.hosts.loading import Ready, held_back, load_all
 from deployctl.hosts.sending import SSH_FAILED, NotSent, around_of, bundle_of_plan, send, way_to
 from deployctl.hosts.ssh import ssh_command
 from deployctl.hosts.wire import loaded_ids, wire
@@ -38,7 +39,7 @@ class ActionModule(ActionBase):
             variables, bundle = task_vars or {}, self._bundle(task_vars or {})
             way = way_to(self._connection, variables)
             images = self._lacking(bundle, way)
-            sent = [] if self._task.check_mode else [self._load(bundle, item, way) for item in images]
+            sent = [] if self._task.check_mode else self._load_all(bundle, images, way)
         except NotSent as problem:
             raise AnsibleActionFail(str(problem), result={"deployctl": {"error": problem.code}}) from problem
         except (DeployctlError, OSError) as problem:
@@ -56,9 +57,13 @@ class ActionModule(ActionBase):
         there = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False).stdout.split()
         return [item for item in images if not loaded_ids(planned(bundle, item)) & set(there)]
 
-    def _load(self, bundle: Bundle, item: dict[str, Any], way: Way) -> int:
+    def _load_all(self, bundle: Bundle, images: list[dict[str, Any]], way: Way) -> list[int]:
+        sending = [(planned(bundle, item), item["missing"]) for item in images]
+        return load_all(sending, lambda number, ready: self._load(bundle, images[number], way, ready))
+
+    def _load(self, bundle: Bundle, item: dict[str, Any], way: Way, ready: Ready) -> int:
         command = ssh_command(*way, "sh", "-c", LOAD, LOAD, str(item["tag"]))
-        return load(bundle, item, str(self._task.args["encoding"]), way[0].name, command)
+        return load(bundle, item, str(self._task.args["encoding"]), way[0].name, command, ready)
 
 
 def planned(bundle: Bundle, item: dict[str, Any]) -> Image:
@@ -69,13 +74,15 @@ def planned(bundle: Bundle, item: dict[str, Any]) -> Image:
     return image
 
 
-def load(bundle: Bundle, item: dict[str, Any], encoding: str, host: str, command: list[str]) -> int:
-    """One image. Returns the bytes sent; raises NotSent when the host does not have it afterwards."""
+def load(
+    bundle: Bundle, item: dict[str, Any], encoding: str, host: str, command: list[str], ready: Ready = lambda: None
+) -> int:
+    """One image; its end is sent when it is `ready`. Returns the bytes sent; NotSent if the host lacks it then."""
     image = planned(bundle, item)
     size, stream = wire(image, item["missing"], encoding, bundle.open, tag=str(item["tag"]))
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
-        send(process, stream, size, {"event": "bytes", "host": host, "image": str(item["ref"])})
+        send(process, held_back(stream, ready), size, {"event": "bytes", "host": host, "image": str(item["ref"])})
         out, said = process.communicate()
     finally:
         process.kill()
