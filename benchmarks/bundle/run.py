@@ -28,6 +28,7 @@ IMAGES = [*OTHERS, "bench/app:1.0"]
 NEXT = {"changed layer": "bench/app:1.1", "changed dependency": "bench/app:1.2"}
 TIMES = 3
 DISK, API, ZSTD = "full, from the engine's disk", "full, by its API alone", "`docker save` piped to `zstd -3 -T0`"
+OVER = "verify, 40 times over"
 LOAD, PACKED, AGAIN, RAW = (
     "load",
     "load, packed on the way, as over a network",
@@ -102,7 +103,8 @@ def _ways(work: Path, engine: Engine, host: Engine) -> dict[str, Way]:
     for title, image in NEXT.items():
         ways[f"{title}, as a delta"] = _ours(image, "disk", [*OTHERS, image], str(base.made))
         ways[f"{title}: `docker save` of its image piped to `zstd -3 -T0`"] = _saved(work, engine, [image], "zstd -3 -T0 -q")
-    ways["verify"] = Way([PYTHON, str(HERE / "verify.py"), str(base.made), str(work / "key.pub")], engine)
+    for title, times in {"verify": 1, OVER: 40}.items():
+        ways[title] = Way([PYTHON, str(HERE / "verify.py"), str(base.made), str(work / "key.pub"), str(times)], engine)
     return {**ways, **_loads(work, base.made, host)}
 
 
@@ -180,7 +182,7 @@ def _table(rows: dict[str, Run]) -> str:
 def _aims(rows: dict[str, Run], speed: float) -> list[Aim]:
     disk, api, zstd, load = rows[DISK], rows[API], rows[ZSTD], rows[LOAD]
     layer, dependency = (rows[f"{title}, as a delta"] for title in NEXT)
-    hashed = json.loads(rows["verify"].said)
+    hashed = json.loads(rows[OVER].said)
     return [
         Aim("full: times as fast as `docker save` piped to `zstd`", zstd.wall / disk.wall, 1.6, "×", least=True),
         Aim("full by the API alone: the same", zstd.wall / api.wall, 1, "×", least=True),
