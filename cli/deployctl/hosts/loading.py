@@ -36,7 +36,11 @@ def load_all(images: Sequence[Sending], load: Callable[[int, Ready], int]) -> li
         for number, one in enumerate(images):
             before = [done for done, other in zip(begun, images, strict=False) if _counts_on(one, other)]
             begun.append(pool.submit(load, number, partial(_wait, before)))
-        return [done.result() for done in begun]
+        try:
+            return [done.result() for done in begun]
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _wait(before: Sequence[Future[int]]) -> None:

@@ -87,6 +87,22 @@ def test_the_end_of_an_image_is_not_sent_when_one_failed_that_it_counts_on() -> 
     assert b"the end" not in sent
 
 
+def test_after_a_failure_nothing_more_is_begun() -> None:
+    sending = planned([image(f"shop/{number}:1", bytes([number])) for number in range(2 * ABREAST)])
+    begun = list[int]()
+
+    def load(number: int, ready: Ready) -> int:
+        begun.append(number)
+        time.sleep(0.1 * (number > 0))
+        if number == 0:
+            raise ValueError("image 0")
+        return 0
+
+    with pytest.raises(ValueError, match="image 0"):
+        load_all(sending, load)
+    assert len(begun) <= ABREAST + 1
+
+
 def test_the_smallest_goes_first_and_then_the_largest() -> None:
     sizes = {
         1: image("shop/a:1", b"base", b"a"),
