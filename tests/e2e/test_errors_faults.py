@@ -207,7 +207,14 @@ def test_a_host_that_is_cut_off_while_services_start_is_noticed_within_a_minute(
     assert seconds < TTL + 60, seconds
 
 
-PHASES = ("hosts to change", "Load what is missing", "Apply the archive", "Load the rules", "Start and wait", "Write the record")
+PHASES = (
+    "hosts to change",
+    "Load what is missing",
+    "Apply the archive",
+    "Load the rules",
+    "Start and wait",
+    "Write the record",
+)
 
 
 @pytest.mark.full
