@@ -161,6 +161,31 @@ def test_an_image_says_what_it_is(laptop: Laptop, name: str) -> None:
     assert image["Healthcheck"]["Test"][0] == "CMD"
 
 
+def test_no_command_needs_a_shell(laptop: Laptop) -> None:
+    """Where every shell is an empty file, the service's own commands start all the same."""
+    hidden = [f"--volume=/dev/null:/usr/bin/{shell}:ro" for shell in ("dash", "bash")]
+    for command in (("collector", "--help"), ("python", "-c", "import collector.healthcheck")):
+        docker("run", "--rm", "--network=none", *hidden, laptop.inspect("api")["Image"], *command)
+
+
+def test_a_change_of_the_code_is_small_layers_at_the_end(laptop: Laptop, tmp_path: Path) -> None:
+    for name in ("requirements.txt", "Dockerfile", ".dockerignore"):
+        shutil.copy(APP / name, tmp_path)
+    for name in ("wheels", "samples", "collector"):
+        shutil.copytree(APP / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    with (tmp_path / "collector" / "start.py").open("a") as file:
+        file.write("CHANGED = True\n")
+    before, after = laptop.inspect("api")["Image"], docker("build", "--quiet", str(tmp_path))
+    try:
+        old, new = (json.loads(docker("image", "inspect", image))[0]["RootFS"]["Layers"] for image in (before, after))
+        sizes = [int(size) for size in docker("history", "--human=false", "--format={{.Size}}", after).split()]
+    finally:
+        docker("image", "rm", after)
+    assert old[:-2] == new[:-2]
+    assert old[-2] != new[-2]
+    assert sum([size for size in sizes if size][:2]) < 1_000_000
+
+
 def test_a_container_stops_within_its_time_and_says_that_it_ended_well(laptop: Laptop, worked: dict[str, Any]) -> None:
     """Last: it stops them all. 137 would be a kill -9."""
     laptop("stop")
