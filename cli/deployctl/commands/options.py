@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from deploybundle.errors import InputError
 from deployctl.secrets import AnsibleVault, Secret, VaultPassword
 from deployctl.site import Site, load_site
 
@@ -35,23 +36,40 @@ PassphraseFile = Annotated[
 INVENTORIES = Path("inventories")
 
 
+class PasswordsDiffer(InputError):
+    """The password of a new vault was typed differently the second time.
+
+    Run it again. No vault was written.
+    """
+
+    code = "passwords-differ"
+
+
 def site_of(client: str, inventories: Path) -> Site:
     """The client's site."""
     return load_site((inventories / client).absolute())
 
 
-def vault_of(site: Site, password_file: Path | None) -> AnsibleVault:
-    """The client's vault; its password is asked for where no file gives it and a person can answer."""
+def vault_of(site: Site, password_file: Path | None, *, new: bool = False) -> AnsibleVault:
+    """The client's vault; its password is asked for where no file gives it and a person can answer.
+
+    A vault that is not there yet needs a password only by who will make it: `new`. PasswordsDiffer.
+    """
     path = site.folder / "group_vars" / "all" / "vault.yml"
-    return AnsibleVault(path, _password(password_file))
+    return AnsibleVault(path, _password(password_file, path, new))
 
 
-def _password(file: Path | None) -> VaultPassword:
+def _password(file: Path | None, vault: Path, new: bool) -> VaultPassword:
     if file is not None:
         return VaultPassword(file=file)
-    if sys.stdin.isatty():
+    if not sys.stdin.isatty() or not (new or vault.exists()):
+        return VaultPassword()
+    if vault.exists():
         return VaultPassword(word=Secret(getpass.getpass("Vault password: ")))
-    return VaultPassword()
+    word = getpass.getpass(f"{vault} will be made. Its password: ")
+    if word != getpass.getpass("Again: "):
+        raise PasswordsDiffer("the two passwords differ; no vault was written", hint="type the same twice")
+    return VaultPassword(word=Secret(word))
 
 
 def cache() -> Path:

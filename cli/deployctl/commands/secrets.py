@@ -40,7 +40,7 @@ def command(
     """
     site = site_of(client, inventories)
     needed = release_of(release, site, key)
-    vault = vault_of(site, vault_password_file)
+    vault = vault_of(site, vault_password_file, new=True)
     held = set(vault.read(needed.name)) & set(needed.secrets)
     made = {name: _make(spec, site) for name, spec in needed.secrets.items() if name not in held}
     new = {name: secret for name, secret in made.items() if secret is not None}

@@ -105,6 +105,8 @@ def _refusal(said: str, place: str) -> InputError:
         return WrongVaultPassword(
             "the vault password does not open it", place=place, hint="--vault-password-file, or type it again"
         )
+    if "Invalid vault password was provided" in said:  # of an empty file, which may be one of ours that nobody knows
+        return WrongVaultPassword("the vault password is empty", place=place, hint="--vault-password-file, or type it again")
     return VaultInvalid(f"Ansible Vault says: {' '.join(said.split())}", place=place)
 
 

@@ -19,15 +19,18 @@ from deploybundle.release import ComposeRefused, ProfileUnknown, load
 from deploybundle.sources import compose_binary
 from deploybundle.store import Store
 from deploybundle.store.store import StoreTooNew
+from deployctl.__main__ import run
 from deployctl.apply.install import SiteMoved, _unmoved
 from deployctl.apply.journal import Journal, JournalUnusable
 from deployctl.apply.prepare import SettingRefused, read_at_site
 from deployctl.commands.ends import DiskFull, FileUnusable, Unexpected, ending
 from deployctl.commands.keygen import PassphrasesDiffer, passphrase
+from deployctl.commands.options import PasswordsDiffer, vault_of
 from deployctl.hosts.errors import SiteLocked, agent_error
 from deployctl.rehearsal.docker import DockerFailed, DockerMissing, program
 from deployctl.rehearsal.docker import run as docker
 from deployctl.rehearsal.state import RehearsalBusy, changing
+from deployctl.secrets import Secret
 
 
 @pytest.mark.parametrize(
@@ -69,6 +72,32 @@ def test_the_passphrase_is_typed_twice_alike(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("getpass.getpass", lambda _: next(typed))
     with pytest.raises(PassphrasesDiffer):
         passphrase(None, none=False, twice=True)
+
+
+def test_the_password_of_a_new_vault_is_typed_twice_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    typed = iter(("one", "other", "one", "one", "one"))
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("getpass.getpass", lambda words: asked.append(words) or next(typed))
+    where: Any = type("Site", (), {"folder": tmp_path})()
+    assert vault_of(where, None).read("shop") == {} and not asked
+    with pytest.raises(PasswordsDiffer):
+        vault_of(where, None, new=True)
+    assert f"{tmp_path}/group_vars/all/vault.yml will be made" in asked[0]
+    vault_of(where, None, new=True).add("shop", {"pw": Secret("x")})
+    assert vault_of(where, None, new=True).read("shop")["pw"].reveal() == "x"
+    assert asked[4:] == ["Vault password: "]
+
+
+def test_ctrl_c_while_the_program_loads_is_a_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    class Loading:
+        def __getattr__(self, name: str) -> None:
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, "deployctl.commands.main", Loading())
+    with pytest.raises(SystemExit) as ended:
+        run()
+    assert (ended.value.code, capsys.readouterr().err.count("\n")) == (130, 1)
 
 
 def test_a_profile_that_no_service_has_is_named_with_the_nearest(tmp_path: Path) -> None:

@@ -148,3 +148,9 @@ def test_secrets_of_one_name_are_each_product_s_own_and_those_at_the_top_are_for
     assert vault.own("shop").keys() == {"pw"}
     with pytest.raises(VaultInvalid, match="other: expected the product's secrets below its name"):
         vault.add("other", {"pw": Secret("x")})
+
+
+def test_an_empty_password_is_told_without_ansible_s_words(vault: AnsibleVault) -> None:
+    with pytest.raises(WrongVaultPassword, match="the vault password is empty"):
+        AnsibleVault(vault.path, VaultPassword(word=Secret(""))).add("shop", {"pw": Secret(CANARY)})
+    assert not vault.path.exists()
