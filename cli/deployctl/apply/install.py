@@ -13,6 +13,7 @@ from deployctl.apply.prepare import Prepared, again
 from deployctl.apply.run import Event, Outcome
 from deployctl.apply.stage import stage
 from deployctl.apply.work import work_folder
+from deployctl.plan import signer
 from deployctl.verify import PreflightFailed
 
 
@@ -36,7 +37,7 @@ def install(prepared: Prepared, events: Callable[[Event], None], log: RunLog) ->
     run = log.run
     with hold(prepared.site, prepared.hosts, prepared.plan.project, run) as lease, work_folder() as work:
         current = _unmoved(prepared, again(prepared))
-        stamp = {"run": run, "epoch": lease.epoch, "installed": now()}
+        stamp = {"run": run, "epoch": lease.epoch, "installed": now(), "signer": signer(current.bundle)}
         with Journal(prepared.site.state / "journal.sqlite") as journal:
             journal.begin(
                 run,

@@ -17,7 +17,7 @@ from deployctl.commands.options import INVENTORIES, Bundle, Client, Inventories,
 from deployctl.commands.plan import describe, prepared_of, warn
 from deployctl.commands.proof import as_data, flows_of, health, show_flows, show_health, verdict
 from deployctl.commands.verify import Key, learn
-from deployctl.plan import HostPlan, Plan, older
+from deployctl.plan import HostPlan, Plan, older, refuse_other
 
 NAME = "install"
 QUIET = ("Validating arguments", "What would be run", "Start what has its check switched off")
@@ -48,6 +48,7 @@ def command(
     vault_password_file: PasswordFile = None, as_json: Json = False,
     flows: Annotated[bool, typer.Option(help="Try every flow, and every connection that is none.")] = True,
     back: Annotated[bool, typer.Option("--older", help="Yes, go back to an older release than the one installed.")] = False,
+    other_vendor: Annotated[bool, typer.Option("--other-vendor", help="Yes, replace another vendor's product.")] = False,
 ) -> None:  # fmt: skip
     """Verify the bundle, check the hosts, show the plan, apply it, and prove health and isolation.
 
@@ -61,6 +62,8 @@ def command(
     ready(prepared)
     if not back:
         refuse_older(prepared)
+    if not other_vendor:
+        refuse_other(prepared.bundle, prepared.facts)
     learn(prepared.bundle)
     Store(prepared.site.state).admit(prepared.bundle)
     with contextlib.ExitStack() as stack:

@@ -31,7 +31,7 @@ class RecordDamaged(SiteError):
     code = "record-damaged"
 
 
-VOLATILE = ("epoch", "run", "installed", "previous", "admitted")
+VOLATILE = ("epoch", "run", "installed", "previous", "admitted", "signer")
 """What differs between two runs that install the same."""
 
 
