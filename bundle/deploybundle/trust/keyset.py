@@ -40,9 +40,12 @@ class KeySet:
 
     def find(self, fingerprint: str) -> VendorKey | None:
         """The key of this fingerprint, if it is in the set and not revoked."""
-        if fingerprint in self.revoked:
-            return None
-        return next((each for each in self.keys if each.key.fingerprint == fingerprint), None)
+        return next((each for each in self.valid if each.key.fingerprint == fingerprint), None)
+
+    @property
+    def valid(self) -> tuple[VendorKey, ...]:
+        """The keys that are not revoked, also those whose last day is over."""
+        return tuple(each for each in self.keys if each.key.fingerprint not in self.revoked)
 
     def dumps(self) -> bytes:
         """The set in its one spelling."""

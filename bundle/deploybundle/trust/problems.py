@@ -89,9 +89,10 @@ class BadSignature(SignatureProblem):
 
 
 class KeyRevoked(SignatureProblem):
-    """A bundle is signed by a key that was revoked: its owner, or this site, says that nobody may use it any more.
+    """A key was revoked: its owner, or this site, says that nobody may use it, or what it signed, any more.
 
-    Ask the vendor for a bundle signed by his current key. There is no way to use this one.
+    Ask the vendor for a bundle signed by his current key. There is no way to use this one. The vendor makes a new key with
+    `deployctl keygen` and adds that one to his key set.
     """
 
     code = "key-revoked"

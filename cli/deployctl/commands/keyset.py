@@ -10,12 +10,13 @@ from typing import Annotated
 import typer
 
 from deploybundle.errors import InputError, did_you_mean
-from deploybundle.trust import KeySet, PublicKey, VendorKey, read_keyset
+from deploybundle.trust import KeyRevoked, KeySet, PublicKey, VendorKey, read_keyset
 from deploybundle.whole import write_whole
 from deployctl.commands import show
-from deployctl.commands.options import Json, config
+from deployctl.commands.options import Json, config, fingerprint_of
 
 app = typer.Typer()
+WhichKey = Annotated[str, typer.Argument(metavar="KEY", help="SHA256:…, whole, or the public key's file.")]
 Expires = Annotated[str | None, typer.Option("--expires", help="Its last day, as 2028-12-31; default: none.")]
 
 
@@ -64,11 +65,11 @@ def shown(as_json: Json = False) -> None:
     """
     keys = _read()
     if as_json:
-        listed = [{"fingerprint": k.key.fingerprint, "expires": k.expires and k.expires.isoformat()} for k in keys.keys]
+        listed = [{"fingerprint": k.key.fingerprint, "expires": k.expires and k.expires.isoformat()} for k in keys.valid]
         show.data({"version": keys.version, "keys": listed, "revoked": dict(keys.revoked)})
         return
     show.out(f"version {keys.version}")
-    for each in keys.keys:
+    for each in keys.valid:
         show.out(f"{each.key.fingerprint}  until {each.expires or 'further notice'}")
     for fingerprint, reason in sorted(keys.revoked.items()):
         show.out(f"{fingerprint}  revoked: {reason}")
@@ -76,40 +77,44 @@ def shown(as_json: Json = False) -> None:
 
 @app.command("add")
 def add(key: Annotated[Path, typer.Argument(help="The public key.")], expires: Expires = None) -> None:
-    """Sign with this key too, from now on or later: sites that get the next bundle will trust it.
+    """Sign with this key too, from now on or later: sites that get the next bundle will trust it. Not a revoked one.
 
     Example: deployctl keyset add next.key.pub --expires 2028-12-31
     """
     before = _read() if keyset_path().exists() else KeySet(0, ())
     public = PublicKey.load(key)
+    _not_revoked(before, public, key)
     others = tuple(each for each in before.keys if each.key != public)
     _write(replace(before, version=before.version + 1, keys=(*others, VendorKey(public, _day(expires)))))
 
 
 @app.command("retire")
-def retire(fingerprint: Annotated[str, typer.Argument(help="SHA256:…")]) -> None:
+def retire(key: WhichKey) -> None:
     """Sign no more with a key. What it signed stays as it is; sites refuse new bundles by it.
 
     Example: deployctl keyset retire SHA256:…
     """
     before = _read()
+    fingerprint = fingerprint_of(key, _names(before))
     _known(before, fingerprint)
     _write(replace(before, version=before.version + 1, keys=_without(before, fingerprint)))
 
 
 @app.command("revoke")
 def revoke(
-    fingerprint: Annotated[str, typer.Argument(help="SHA256:…")],
+    key: WhichKey,
     reason: Annotated[str, typer.Option("--reason", help="For the clients: lost, stolen, …")],
 ) -> None:
-    """Say that nobody may trust a key any more, not even for what it signed before. There is no way back.
+    """Say that nobody may trust a key any more, retired or not, nor what it signed before. There is no way back.
 
     Sites refuse to install, and to go back to, whatever it signed: give them a release signed by another key first.
 
     Example: deployctl keyset revoke SHA256:… --reason "the laptop was stolen"
     """
     before = _read()
-    _known(before, fingerprint)
+    fingerprint = fingerprint_of(key, _names(before))
+    if fingerprint not in _names(before):
+        show.say(f"{fingerprint} is not in the key set (any more); it is revoked all the same")
     revoked = {**before.revoked, fingerprint: reason}
     _write(replace(before, version=before.version + 1, keys=_without(before, fingerprint), revoked=revoked))
 
@@ -121,14 +126,25 @@ def _read() -> KeySet:
     return read_keyset(path.read_bytes(), str(path))
 
 
+def _names(keys: KeySet) -> list[str]:
+    return [each.key.fingerprint for each in keys.keys]
+
+
 def _known(keys: KeySet, fingerprint: str) -> None:
-    names = [each.key.fingerprint for each in keys.keys]
-    if fingerprint not in names:
-        raise NotInKeySet(f"has no key {fingerprint}", place=str(keyset_path()), hint=did_you_mean(fingerprint, names))
+    if fingerprint not in _names(keys):
+        hint = did_you_mean(fingerprint, _names(keys))
+        raise NotInKeySet(f"has no key {fingerprint}", place=str(keyset_path()), hint=hint)
+
+
+def _not_revoked(keys: KeySet, key: PublicKey, file: Path) -> None:
+    if key.fingerprint in keys.revoked:
+        what = f"{key.fingerprint} was revoked: {keys.revoked[key.fingerprint]}; sites refuse it for ever"
+        hint = "make a new key: deployctl keygen --key next.key; deployctl keyset add next.key.pub"
+        raise KeyRevoked(what, place=str(file), hint=hint)
 
 
 def _without(keys: KeySet, fingerprint: str) -> tuple[VendorKey, ...]:
-    left = tuple(each for each in keys.keys if each.key.fingerprint != fingerprint)
+    left = tuple(each for each in keys.valid if each.key.fingerprint != fingerprint)
     if not left:
         hint = "make the next one first: deployctl keygen --key next.key; deployctl keyset add next.key.pub"
         raise NotInKeySet("no key would be left to sign with", place=str(keyset_path()), hint=hint)

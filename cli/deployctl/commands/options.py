@@ -5,12 +5,15 @@ from __future__ import annotations
 import getpass
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from deploybundle.errors import InputError
+from deploybundle.errors import InputError, did_you_mean
+from deploybundle.trust import PublicKey
+from deploybundle.trust.keyset import FINGERPRINT
 from deployctl.secrets import AnsibleVault, Secret, VaultPassword
 from deployctl.site import Site, load_site
 
@@ -43,6 +46,27 @@ class PasswordsDiffer(InputError):
     """
 
     code = "passwords-differ"
+
+
+class KeyUnknown(InputError):
+    """What should name a key is no whole fingerprint: it is shortened, or misspelt.
+
+    Give `SHA256:` and all 43 letters after it, or the public key's file: `ssh-keygen -lf KEY.pub` and `deployctl trust show`
+    print whole fingerprints.
+    """
+
+    code = "key-unknown"
+
+
+def fingerprint_of(key: str, known: Sequence[str]) -> str:
+    """The fingerprint that a person named, whole or by a public key's file. KeyUnknown or KeyProblem if there is none."""
+    if not key.startswith("SHA256:"):
+        return PublicKey.load(Path(key)).fingerprint
+    if not FINGERPRINT.fullmatch(key):
+        starts = [each for each in known if each.startswith(key)]
+        hint = did_you_mean(key, starts or known) or "give the public key's file"
+        raise KeyUnknown(f"expected a whole fingerprint, SHA256: and 43 letters, got {key[:80]!r}", hint=hint)
+    return key
 
 
 def site_of(client: str, inventories: Path) -> Site:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from deploybundle.errors import InputError, did_you_mean
-from deploybundle.trust import PublicKey, Trust, add_trusted, load_trust
+from deploybundle.trust import PublicKey, Trust, Vendor, VendorKey, add_trusted, load_trust
 from deploybundle.trust import revoke as revoke_key
 from deploybundle.trust.keyset import FINGERPRINT
 from deployctl.commands import show
@@ -115,7 +115,7 @@ def keys(as_json: Json = False) -> None:
     for vendor in trust.vendors:
         said = f"the vendor's key set, version {vendor.keys.version}" if vendor.keys.version else "trusted by hand"
         show.out(f"{vendor.name}: {said}")
-        for each in vendor.keys.keys:
+        for each in _valid(vendor, trust):
             show.out(f"  {each.key.fingerprint}  until {each.expires or 'further notice'}\n    {' '.join(each.key.words)}")
     for fingerprint, reason in sorted(trust.revoked.items()):
         show.out(f"revoked: {fingerprint}  {reason}")
@@ -123,6 +123,11 @@ def keys(as_json: Json = False) -> None:
         show.say("nobody is trusted yet")
     if trust.floor:
         show.say(f"the newest bundle used here was signed {trust.floor:%Y-%m-%d %H:%M UTC}; it cannot be earlier than that")
+
+
+def _valid(vendor: Vendor, trust: Trust) -> list[VendorKey]:
+    """What is revoked is listed as that alone, whichever set still holds it."""
+    return [each for each in vendor.keys.keys if each.key.fingerprint not in trust.revoked]
 
 
 def _as_data(trust: Trust) -> dict[str, Any]:
@@ -138,7 +143,7 @@ def _as_data(trust: Trust) -> dict[str, Any]:
                         "key": each.key.ssh_line,
                         "expires": each.expires and each.expires.isoformat(),
                     }
-                    for each in vendor.keys.keys
+                    for each in _valid(vendor, trust)
                 ],
             }
             for vendor in trust.vendors

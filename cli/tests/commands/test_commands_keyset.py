@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -95,7 +96,56 @@ def test_a_bundle_is_not_made_with_a_key_outside_its_set(vendor, home: Path) -> 
 def test_the_last_key_cannot_be_retired_and_an_unknown_one_neither(vendor, home: Path) -> None:  # type: ignore[no-untyped-def]
     fingerprint = trust.PublicKey.load(home / KEYS / "signing.key.pub").fingerprint
     assert "no key would be left" in vendor("keyset", "retire", fingerprint).err
-    assert "[not-in-key-set]" in vendor("keyset", "revoke", "SHA256:x", "--reason", "y").err
+    assert "[not-in-key-set]" in vendor("keyset", "retire", "SHA256:" + "A" * 43).err
+
+
+@pytest.fixture
+def first_and_next(vendor, home: Path) -> tuple[str, str]:  # type: ignore[no-untyped-def]
+    """Two keys of the set, by their fingerprints."""
+    vendor("keygen", "--no-passphrase", "--key", home / "next.key")
+    vendor("keyset", "add", home / "next.key.pub")
+    first, later = (trust.PublicKey.load(each) for each in (home / KEYS / "signing.key.pub", home / "next.key.pub"))
+    return first.fingerprint, later.fingerprint
+
+
+@pytest.mark.parametrize("by_file", [False, True])
+def test_a_key_that_was_retired_can_still_be_revoked(vendor, home: Path, first_and_next, by_file: bool) -> None:  # type: ignore[no-untyped-def]
+    first, _ = first_and_next
+    assert vendor("keyset", "retire", first).code == 0
+    said = vendor("keyset", "revoke", home / KEYS / "signing.key.pub" if by_file else first, "--reason", "laptop stolen")
+    assert said.code == 0 and "not in the key set" in said.err
+    assert f"{first}  revoked: laptop stolen" in vendor("keyset", "show").out
+
+
+def test_a_shortened_fingerprint_is_refused_with_the_whole_one(vendor, first_and_next) -> None:  # type: ignore[no-untyped-def]
+    first, _ = first_and_next
+    for verb in (["keyset", "retire"], ["keyset", "revoke", "--reason", "y"]):
+        said = vendor(*verb, first[:-5])
+        assert said.code == 1 and "[key-unknown]" in said.err and first in said.err, said
+    assert "[key]" in vendor("keyset", "revoke", "nowhere.pub", "--reason", "y").err
+
+
+def test_a_revoked_key_comes_back_into_no_set_and_is_listed_as_revoked_only(  # type: ignore[no-untyped-def]
+    vendor, home: Path, first_and_next
+) -> None:
+    first, later = first_and_next
+    before = keyset_path().read_text()
+    vendor("keyset", "revoke", first, "--reason", "stolen")
+    said = vendor("keyset", "add", home / KEYS / "signing.key.pub")
+    assert "[key-revoked]" in said.err and "stolen" in said.err and "deployctl keygen" in said.err
+    both = {**json.loads(before), "revoked": json.loads(keyset_path().read_text())["revoked"]}  # as once was accepted
+    keyset_path().write_bytes(trust.canonical.dumps(both))
+    assert vendor("keyset", "show").out.splitlines()[1:] == [f"{later}  until further notice", f"{first}  revoked: stolen"]
+    assert [each["fingerprint"] for each in json.loads(vendor("keyset", "show", "--json").out)["keys"]] == [later]
+
+
+def test_a_site_lists_what_is_revoked_as_revoked_only(vendor, home: Path) -> None:  # type: ignore[no-untyped-def]
+    fingerprint = trust.PublicKey.load(home / KEYS / "signing.key.pub").fingerprint
+    vendor("trust", "revoke", fingerprint, "--yes", "--reason", "stolen")
+    said = vendor("trust", "show").out
+    assert said.count(fingerprint) == 1 and "further notice" not in said
+    (one,) = json.loads(vendor("trust", "show", "--json").out)["vendors"]
+    assert one["keys"] == []
 
 
 def test_a_site_revokes_by_itself_once_it_is_sure(vendor, home: Path) -> None:  # type: ignore[no-untyped-def]
