@@ -88,5 +88,6 @@ def new(
     load_site(folder.absolute())
     show.say(f"wrote {folder}/hosts.yml and group_vars/all/client.yml: put in the client's machines")
     where = "" if inventories == INVENTORIES else f" --inventories {inventories}"
+    show.say("then: deployctl trust add VENDOR.pub, after comparing its fingerprint")
     for step in ("trust hosts --client {}", "secrets generate --client {} BUNDLE", "install --client {} BUNDLE"):
         show.say(f"then: deployctl {step.format(name)}{where}")

@@ -31,6 +31,10 @@ def host_flows(flows: SiteFlows, site: Site) -> list[HostFlow]:
     return list(dict.fromkeys([*inward, *outward]))
 
 
+ANY = "0"
+"""A version: a project's folder need not say one, and flows do not depend on it."""
+
+
 def read_flows(site: Site, release: Path) -> list[HostFlow]:
     """The flows of a release: a project's folder, or a bundle of the vendor's own, whose signature is not asked for."""
     if release.is_dir():
@@ -56,6 +60,6 @@ def _load(site: Site, folder: Path, bundle: Bundle | None = None) -> Release:
     }
     return load(
         folder, compose_binary=compose_binary(), environment=client.settings, profiles=client.profiles,
-        files=meta.get("compose_files", ()), name=meta.get("name"), version=meta.get("version"),
+        files=meta.get("compose_files", ()), name=meta.get("name"), version=meta.get("version") or ANY,
         exposed=exposed, fill_required=True,
     )  # fmt: skip
