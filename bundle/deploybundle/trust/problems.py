@@ -98,6 +98,17 @@ class KeyRevoked(SignatureProblem):
     code = "key-revoked"
 
 
+class KeyRetired(SignatureProblem):
+    """A vendor signs no more with this key: his later key set, which came here in a bundle, leaves it out.
+
+    Ask the vendor for a bundle signed by his current key. What was installed here before can be gone back to; to look into an
+    older bundle, name its key with `--key`. If the key set that left it out is not his, because somebody stole a key:
+    `deployctl trust revoke` all keys of that set, then `deployctl trust add`.
+    """
+
+    code = "key-retired"
+
+
 class KeyExpired(SignatureProblem):
     """A bundle that was never used here is signed by a key whose last day is over.
 

@@ -78,6 +78,7 @@ def add(key: Annotated[Path, typer.Argument(help="The vendor's public key.")], y
     """
     public = PublicKey.load(key)
     show.out(f"{public.fingerprint}\n{' '.join(public.words)}")
+    load_trust().check_new(public, str(key))
     if not yes and not show.confirm("Is this what the vendor told you, by another way than the bundle?"):
         raise NotConfirmed("nothing was trusted", hint="compare the fingerprint, then answer y, or give --yes")
     show.say(f"trusted: {add_trusted(public, key.name.removesuffix('.pub'))}")
@@ -118,7 +119,8 @@ def keys(as_json: Json = False) -> None:
         for each in _valid(vendor, trust):
             show.out(f"  {each.key.fingerprint}  until {each.expires or 'further notice'}\n    {' '.join(each.key.words)}")
     for fingerprint, reason in sorted(trust.revoked.items()):
-        show.out(f"revoked: {fingerprint}  {reason}")
+        day = trust.since.get(fingerprint)
+        show.out(f"revoked: {fingerprint}  {f'{day}  ' if day else ''}{reason}")
     if not trust.vendors:
         show.say("nobody is trusted yet")
     if trust.floor:
@@ -149,5 +151,6 @@ def _as_data(trust: Trust) -> dict[str, Any]:
             for vendor in trust.vendors
         ],
         "revoked": dict(trust.revoked),
+        "since": {fingerprint: day.isoformat() for fingerprint, day in trust.since.items()},
         "floor": trust.floor and trust.floor.isoformat(),
     }

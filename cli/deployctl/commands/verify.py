@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from deploybundle.open import Around, Bundle, Head, open_bundle, peek, verify_blobs
-from deploybundle.trust import KeyExpired, PublicKey, Trust, UnknownSigner, load_trust, save_trust, trusted_folder
+from deploybundle.trust import KeyExpired, KeyRetired, PublicKey, Trust, UnknownSigner, load_trust, save_trust, trusted_folder
 from deployctl.commands import show
 from deployctl.commands.options import BundleFile, Json
 
@@ -67,7 +67,7 @@ def trusted(path: Path, key: Path | None = None, admitted: Admitted = never, aro
     head = peek(path)
     try:
         _judged(trust, head, path, now)
-    except (UnknownSigner, KeyExpired):
+    except (UnknownSigner, KeyRetired, KeyExpired):
         if not admitted(head):
             raise
     return open_bundle(path, [head.vendor], around=around)

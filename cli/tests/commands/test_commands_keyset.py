@@ -175,3 +175,57 @@ def test_a_site_takes_no_key_set_on_that_ends_what_signed_it(vendor, home: Path)
         verify.learn(verify.trusted(first))
     vendor("keyset", "add", home / KEYS / "signing.key.pub")
     used(bundle(home, "1.0.1", home / KEYS / "signing.key"))
+
+
+def test_a_revoked_key_is_not_trusted_again_by_hand(vendor, home: Path) -> None:  # type: ignore[no-untyped-def]
+    file = home / KEYS / "signing.key.pub"
+    vendor("trust", "revoke", trust.PublicKey.load(file).fingerprint, "--yes", "--reason", "stolen")
+    said = vendor("trust", "add", "--yes", file)
+    assert said.code == 3 and "[key-revoked]" in said.err and "trusted:" not in said.err, said
+    assert f"revoked since {datetime.now(UTC).date()}: stolen" in said.err
+
+
+def test_a_key_that_its_vendor_retired_is_named_so_and_not_trusted_by_hand(vendor, home: Path, first_and_next) -> None:  # type: ignore[no-untyped-def]
+    """Neither the one that a person trusted, nor one that came in a set."""
+    first, later = first_and_next
+    (home / KEYS / "trusted/next.pub").unlink()  # this site hears of it in a bundle
+    old, file = home / KEYS / "signing.key", home / KEYS / "signing.key.pub"
+    used(bundle(home, "1.0.0", old))
+    vendor("keygen", "--no-passphrase", "--key", home / "third.key")
+    (home / KEYS / "trusted/third.pub").unlink()
+    vendor("keyset", "add", home / "third.key.pub")
+    vendor("keyset", "retire", first)
+    used(bundle(home, "1.1.0", home / "next.key"))
+    vendor("keyset", "retire", later)
+    used(bundle(home, "1.2.0", home / "third.key"))
+    for name, key, public in (("0.9.0", old, file), ("0.9.1", home / "next.key", home / "next.key.pub")):
+        path = bundle(home, name, key)
+        said = vendor("trust", "add", "--yes", public)
+        assert said.code == 3 and "[key-retired]" in said.err and "signs with no more" in said.err, said
+        seen = vendor("inspect", path)
+        assert "[key-retired]" in seen.err and "signed by his current key" in seen.err and "trust add" not in seen.err
+        assert verify.trusted(path, admitted=lambda head: True).version == name
+
+
+def test_a_key_that_a_thief_retired_is_trusted_again_once_his_are_revoked(vendor, home: Path, first_and_next) -> None:  # type: ignore[no-untyped-def]
+    first, later = first_and_next
+    (home / KEYS / "trusted/next.pub").unlink()
+    used(bundle(home, "1.0.0", home / KEYS / "signing.key"))
+    vendor("keyset", "retire", first)
+    used(bundle(home, "1.1.0", home / "next.key"))
+    vendor("trust", "revoke", later, "--yes", "--reason", "stolen")
+    path = bundle(home, "1.2.0", home / KEYS / "signing.key")
+    with pytest.raises(trust.UnknownSigner):
+        verify.trusted(path)
+    assert vendor("trust", "add", "--yes", home / KEYS / "signing.key.pub").code == 0
+    assert verify.trusted(path).version == "1.2.0"
+
+
+def test_a_key_that_comes_back_into_its_vendor_s_set_is_trusted_again(vendor, home: Path, first_and_next) -> None:  # type: ignore[no-untyped-def]
+    first, _ = first_and_next
+    used(bundle(home, "1.0.0", home / KEYS / "signing.key"))
+    vendor("keyset", "retire", first)
+    used(bundle(home, "1.1.0", home / "next.key"))
+    vendor("keyset", "add", home / KEYS / "signing.key.pub")
+    used(bundle(home, "1.2.0", home / "next.key"))
+    assert verify.trusted(bundle(home, "1.3.0", home / KEYS / "signing.key")).version == "1.3.0"
