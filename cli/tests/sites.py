@@ -89,7 +89,7 @@ def bare(**changes: Any) -> dict[str, Any]:
         "free": {"docker": 50 * 2**30, "/etc": 2**30, "/var/lib": 2**30},
         "images": [], "containers": [], "networks": [], "routes": ["10.77.20.0/24"], "listening": [], "files": {},
         "record": None, "volumes": [], "neighbours": {}, "accounts": {}, "strangers": [], "projects": [],
-        "installed_packages": {},
+        "installed_packages": {}, "lying": [],
     } | changes  # fmt: skip
 
 

@@ -32,9 +32,10 @@ def install(prepared: Prepared, events: Callable[[Event], None], log: RunLog) ->
     Raises PreflightFailed before anything changes; LockedError, SiteError or UnhealthyError when it did not end well.
     """
     ready(prepared)
-    if not prepared.plan.changed:
-        return Outcome()
     run = log.run
+    if not prepared.plan.changed:
+        _settle(prepared, run)
+        return Outcome()
     with hold(prepared.site, prepared.hosts, prepared.plan.project, run) as lease, work_folder() as work:
         current = _unmoved(prepared, again(prepared))
         stamp = {"run": run, "epoch": lease.epoch, "installed": now(), "signer": signer(current.bundle)}
@@ -55,6 +56,13 @@ def ready(prepared: Prepared) -> None:
     """Raise PreflightFailed if anything is in the way."""
     if prepared.problems:
         raise PreflightFailed(prepared.problems)
+
+
+def _settle(prepared: Prepared, run: str) -> None:
+    """What did not end has nothing left to do; unless somebody is still at it, the journal says so from now on."""
+    if not any(about["lock"]["held"] for about in prepared.facts.values()):
+        with Journal(prepared.site.state / "journal.sqlite") as journal:
+            journal.settle(run, "install", prepared.plan.project, prepared.plan.version)
 
 
 def _unmoved(shown: Prepared, current: Prepared) -> Prepared:

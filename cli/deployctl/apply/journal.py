@@ -128,6 +128,19 @@ class Journal:
         with self._session() as session:
             return list(session.scalars(select(Run).order_by(Run.started.desc()).limit(limit)))
 
+    def unfinished(self, project: str) -> Run | None:
+        """The last run of a product, unless it ended well."""
+        latest = select(Run).where(Run.project == project).order_by(Run.started.desc()).limit(1)
+        with self._session() as session:
+            run = session.scalars(latest).first()
+            return run if run is not None and run.outcome != "done" else None
+
+    def settle(self, run: str, command: str, project: str, version: str) -> None:
+        """Nothing was left to do: where the last run did not end well, one that did is written after it."""
+        if self.unfinished(project):
+            self.begin(run, command, project=project, version=version, bundle="", epoch=0)
+            self.end(run, "done")
+
     def steps(self, run: str) -> list[Step]:
         """The steps of a run, in order."""
         with self._session() as session:

@@ -15,6 +15,8 @@ from deploybundle.errors import DeployctlError, InputError
 from deploybundle.open import Bundle, extract_files, repositories
 from deploybundle.release import ComposeRefused, Port, ProfileUnknown, Release, ReleaseInvalid, load
 from deployctl.desired import Desired, File, Sources, around, desired, own_answers, proposal, settings_of
+from deployctl.desired.paths import network_file
+from deployctl.desired.system import system_files
 from deployctl.hosts import ask, survey
 from deployctl.plan import Plan, held, plan, read_record
 from deployctl.secrets import Backend, load_secrets
@@ -90,7 +92,8 @@ def ask_facts(
 def ask_one(site: Site, host: Host, project: str, *, images: bool = False) -> dict[str, Any]:
     """One host's facts; its clock is told as seconds ahead of ours, half the round trip allowed for."""
     began = time.time()
-    facts = ask(host, site.known_hosts, "facts", {"project": project, "images": images})
+    look = [network_file(project), *system_files()] if project else []
+    facts = ask(host, site.known_hosts, "facts", {"project": project, "images": images, "look": look})
     facts["record"] = read_record(facts["record"], host.name)
     facts["ahead"] = facts["clock"] - (began + time.time()) / 2
     return facts

@@ -14,7 +14,7 @@ class Exit(IntEnum):
     REFUSED = 3
     """The bundle is damaged, unsigned or not trusted."""
     SITE = 4
-    """The site must change: a host, its SSH, its disk, its engine."""
+    """The site must change: a host, its SSH, its disk, its engine; or an install that did not end (`status`)."""
     UNHEALTHY = 5
     """A service is not healthy."""
     FLOWS = 6

@@ -9,7 +9,7 @@ from typing import Any
 from deployctl.commands import show
 from deployctl.commands.exits import Exit
 from deployctl.site import Site
-from deployctl.verify import ABSENT, FlowVerdict, ServiceHealth, absent_callers, broken, health, try_flows
+from deployctl.verify import ABSENT, FlowVerdict, ServiceHealth, absent_callers, broken, health, try_flows, unrecorded
 
 Facts = Mapping[str, Mapping[str, Any]]
 
@@ -21,9 +21,8 @@ def flows_of(site: Site, project: str, facts: Facts) -> list[FlowVerdict]:
 
 def show_health(found: Sequence[ServiceHealth]) -> None:
     """A line a service."""
-    show.out(
-        show.table([(one.host, one.service, one.version, one.state) for one in found], ("host", "service", "release", "state"))
-    )
+    rows = [(one.host, one.service, one.version, one.state if one.recorded else f"{one.state}, not recorded") for one in found]
+    show.out(show.table(rows, ("host", "service", "release", "state")))
 
 
 def show_flows(found: Sequence[FlowVerdict], facts: Facts) -> None:
@@ -71,4 +70,4 @@ def as_data(services: Sequence[ServiceHealth], flows: Sequence[FlowVerdict]) -> 
     }  # fmt: skip
 
 
-__all__ = ["as_data", "flows_of", "health", "show_flows", "show_health", "verdict"]
+__all__ = ["as_data", "flows_of", "health", "show_flows", "show_health", "unrecorded", "verdict"]

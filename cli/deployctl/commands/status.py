@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
 import typer
 
 from deploybundle.errors import FlowError, InputError, did_you_mean
-from deployctl.apply import Journal, Run, ask_facts
+from deployctl.apply import Journal, Run, ask_facts, log_of
 from deployctl.commands import show
 from deployctl.commands.exits import Exit
 from deployctl.commands.options import INVENTORIES, Client, Inventories, Json, site_of
-from deployctl.commands.proof import Facts, as_data, flows_of, health, show_flows, show_health, verdict
+from deployctl.commands.proof import Facts, as_data, flows_of, health, show_flows, show_health, unrecorded, verdict
 from deployctl.hosts import HostsFailed
 from deployctl.hosts.errors import clock
 from deployctl.site import Site
-from deployctl.verify import engine_lost_rules
+from deployctl.verify import ServiceHealth, engine_lost_rules
 
 NAME = "status"
 
@@ -47,30 +47,41 @@ def command(
 ) -> None:  # fmt: skip
     """Show what runs, whether it is healthy, and with --flows whether it is isolated as promised.
 
+    What an install started that did not end is shown, too, as not recorded; then the exit code is not 0.
+
     Example: deployctl status --client acme --flows
     """
     site = site_of(client, inventories)
     code, shown = Exit.DONE, []
     for name in projects(site, project):
         asked = _facts(site, name)
-        facts = {host: about for host, about in asked.items() if about["record"]}
-        services, tried = health(facts), flows_of(site, name, facts) if flows else []
-        shown.append({"project": name, **as_data(services, tried)})
+        facts = {host: about for host, about in asked.items() if about["record"] or about["containers"]}
+        services, tried = [*health(facts), *unrecorded(facts)], flows_of(site, name, facts) if flows else []
+        run = _unfinished_run(site, name)
+        shown.append({"project": name, **as_data(services, tried), "unfinished": [_run_data(site, run)] if run else []})
         if not as_json:
-            show_health(services)
+            _show(name, services)
             if flows:
                 show_flows(tried, facts)
-        for line in unfinished(site, name, asked):
+        lines = [*unfinished(name, asked), *_ended(site, run), *_unexplained(name, services, run)]
+        for line in lines:
             show.say(line)
         bare = _isolation(facts)
-        code = max(code, verdict(services, tried), Exit.FLOWS if bare else Exit.DONE)
+        code = max(code, verdict(services, tried), Exit.FLOWS if bare else Exit.DONE, _progress(asked) if lines else Exit.DONE)
     if as_json:
         show.data(_merged(shown))
     raise typer.Exit(code)
 
 
-def unfinished(site: Site, project: str, facts: Facts) -> Iterator[str]:
-    """What tells that a run is going on, or did not end: a lock, other versions than on other hosts, the journal."""
+def _show(project: str, services: Sequence[ServiceHealth]) -> None:
+    if services:
+        show_health(services)
+    else:
+        show.out(f"{project}: no container and no record of it on any host, only files")
+
+
+def unfinished(project: str, facts: Facts) -> Iterator[str]:
+    """What tells on the hosts that a run is going on, or did not end: a lock, other versions than on other hosts."""
     for host, about in facts.items():
         lock = about["lock"]
         if lock["run"]:
@@ -79,19 +90,41 @@ def unfinished(site: Site, project: str, facts: Facts) -> Iterator[str]:
     versions = {host: about["record"]["release"]["version"] for host, about in facts.items() if about["record"]}
     if len(set(versions.values())) > 1:
         yield f"{project}: half an upgrade: {', '.join(f'{host} {one}' for host, one in versions.items())}; run install again"
-    last = _last_run(site, project)
-    if last is not None and last.outcome != "done":
-        how = last.outcome or "did not end"
-        yield f"{project}: the last {last.command} ({last.version}, {last.started[:19]} UTC) {how}; run it again to go on"
-        yield f"  its log: {site.state / 'log' / last.id}.log"
 
 
-def _last_run(site: Site, project: str) -> Run | None:
+def _ended(site: Site, run: Run | None) -> Iterator[str]:
+    """How the last run ended, as the journal has it."""
+    if run is not None:
+        how = run.outcome or "did not end"
+        yield f"{run.project}: the last {run.command} ({run.version}, {run.started[:19]} UTC) {how}; run it again to go on"
+        yield f"  its log: {log_of(site, run.id).path}"
+
+
+def _unexplained(project: str, services: Sequence[ServiceHealth], run: Run | None) -> Iterator[str]:
+    """What runs unrecorded though this journal knows of no run that did not end: it was another machine's, or by hand."""
+    hosts = sorted({one.host for one in services if not one.recorded})
+    if hosts and run is None:
+        yield f"{project}: {', '.join(hosts)}: what is not recorded was started by no install that ended; run install again"
+
+
+def _progress(facts: Facts) -> Exit:
+    """Something is not finished: somebody is at it, or it is for the site to be brought to an end."""
+    return Exit.LOCKED if any(about["lock"]["held"] for about in facts.values()) else Exit.SITE
+
+
+def _unfinished_run(site: Site, project: str) -> Run | None:
+    """The last run, unless it ended well."""
     path = site.state / "journal.sqlite"
     if not path.exists():
         return None
     with Journal(path) as journal:
-        return next((run for run in journal.runs() if run.project == project), None)
+        return journal.unfinished(project)
+
+
+def _run_data(site: Site, run: Run) -> dict[str, str]:
+    """The same for a script. `outcome` is failed, interrupted, or empty where nobody noted an end."""
+    said = {key: getattr(run, key) for key in ("project", "command", "version", "started", "ended", "outcome", "message")}
+    return {**said, "log": str(log_of(site, run.id).path)}
 
 
 def _isolation(facts: Facts) -> list[str]:
@@ -112,7 +145,7 @@ def _isolation(facts: Facts) -> list[str]:
 def _merged(shown: list[dict[str, Any]]) -> dict[str, Any]:
     """One answer, however many products: each service and flow says whose it is."""
     whole: dict[str, Any] = {"projects": [one["project"] for one in shown]}
-    for key in ("services", "flows"):
+    for key in ("services", "flows", "unfinished"):
         whole[key] = [{"project": one["project"], **each} for one in shown for each in one[key]]
     return whole
 

@@ -107,6 +107,7 @@ def facts(request: Table) -> Table:
         lock=read_lease(request),
         files={path: about(request.get("root", "") + path) for path in sorted(files)},
         strangers=sorted(below(request, etc(request, request["project"])) - files) if request["project"] else [],
+        lying=[path for path in request.get("look", []) if os.path.lexists(request.get("root", "") + path)],
         projects=products(request),
         neighbours=neighbours(request),
         accounts=accounts(request),

@@ -27,14 +27,15 @@ def _has(project: str, facts: Facts) -> bool:
 
 
 def _host(project: str, name: str, facts: Facts, delete: Collection[str]) -> HostPlan:
-    leave = _leave(project, facts, delete)
+    leave = what_leaves(project, facts, delete)
     return HostPlan(
         name=name, encoding="raw", images=(), write=(), remove=(), network=False, services={}, waves={},
         stop=leave.services, migrate=(), first=False, record={}, recorded=True, leave=leave,
     )  # fmt: skip
 
 
-def _leave(project: str, facts: Facts, delete: Collection[str]) -> Leave:
+def what_leaves(project: str, facts: Facts, delete: Collection[str] = ()) -> Leave:
+    """All that a removal would take from one host, and what it would leave there."""
     last = not set(facts["projects"]) - {project}
     shared = set(system_files())
     own = set(facts["files"]) - shared | {network_file(project)}

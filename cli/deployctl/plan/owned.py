@@ -8,8 +8,11 @@ from typing import Any
 
 from deployctl.desired.paths import STATE, purpose, record_file
 from deployctl.desired.readme import table
+from deployctl.plan.leave import what_leaves
 
 Facts = Mapping[str, Any]
+UNRECORDED = "not in the record"
+LEFT = "an install or a removal that did not end left it"
 
 
 @dataclass(frozen=True)
@@ -28,19 +31,27 @@ class Owned:
 def owned(host: str, project: str, facts: Facts) -> list[Owned]:
     """Everything of one product on one host."""
     release = str((facts["record"] or {}).get("release", {}).get("version", "-"))
-    rows = [*_files(project, facts), *_docker(project, facts), _table(project, facts)]
+    files = _files if facts["record"] else _left
+    rows = [*files(project, facts), *_docker(project, facts), *_table(project, facts)]
     return [Owned(host, project, kind, name, why, release, state) for kind, name, why, state in rows]
 
 
 def _files(project: str, facts: Facts) -> Iterator[tuple[str, str, str, str]]:
-    recorded = (facts["record"] or {}).get("files", {})
+    recorded = facts["record"]["files"]
     for path in sorted({*recorded, *facts["files"]}):
         wanted = recorded.get(path)
         yield _kind(path, wanted or {}), path, purpose(path, project), _state(wanted, facts["files"].get(path))
-    if facts["record"]:
-        yield "file", record_file(project), purpose(f"{STATE}/{project}/", project), "there"
+    yield "file", record_file(project), purpose(f"{STATE}/{project}/", project), "there"
     for path in facts["strangers"]:
         yield "file", path, "not ours: somebody else put it into our folder", "stranger"
+
+
+def _left(project: str, facts: Facts) -> Iterator[tuple[str, str, str, str]]:
+    """What lies where an install has put its files and written no record yet: the very files that a removal takes."""
+    goes = what_leaves(project, facts)
+    there = {*facts["files"], *facts["strangers"], *facts["lying"]}
+    for path in sorted(there & {*goes.files, *goes.strangers, *goes.shared}):
+        yield _kind(path, {}), path, f"{purpose(path, project)}; {LEFT}", UNRECORDED
 
 
 def _kind(path: str, wanted: Mapping[str, Any]) -> str:
@@ -53,7 +64,7 @@ def _state(wanted: Mapping[str, Any] | None, found: Mapping[str, Any] | None) ->
     if found is None:
         return "missing"
     if wanted is None:
-        return "not in the record"
+        return UNRECORDED
     if not wanted:
         return "not compared: an older deployctl recorded no digests"
     differs = [key for key, value in wanted.items() if key != "secret" and found.get(key) != value]
@@ -71,10 +82,12 @@ def _docker(project: str, facts: Facts) -> Iterator[tuple[str, str, str, str]]:
     for volume in facts["volumes"]:
         if volume["project"] == project:
             yield "volume", volume["name"], "data", "there"
-    for tag in (facts["record"] or {}).get("images", []):
+    for tag in facts["record"]["images"] if facts["record"] else what_leaves(project, facts).images:
         yield "image", tag, "what containers are made of", "there" if tag in tags else "missing"
 
 
-def _table(project: str, facts: Facts) -> tuple[str, str, str, str]:
+def _table(project: str, facts: Facts) -> Iterator[tuple[str, str, str, str]]:
+    if not (facts["record"] or facts["network"]["loaded"]):
+        return  # an install that did not get as far
     loaded = "loaded" if facts["network"]["loaded"] else "missing: systemctl restart deployctl-network"
-    return "table", f"inet {table(project)}", "who may connect", loaded
+    yield "table", f"inet {table(project)}", "who may connect", loaded

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 Facts = Mapping[str, Any]
+ONE_OFF = "com.docker.compose.oneoff"
+"""Compose's label for what `docker compose run` made: a migration, not a service."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,8 @@ class ServiceHealth:
     version: str
     state: str
     good: bool
+    recorded: bool = True
+    """False: its containers are there, and no install that put them there has ended."""
 
 
 def health(facts: Mapping[str, Facts]) -> list[ServiceHealth]:
@@ -31,6 +35,19 @@ def _host(host: str, facts: Facts) -> Iterator[ServiceHealth]:
     for name in sorted(record["services"]):
         state = _state(running.get(name))
         yield ServiceHealth(host, name, record["release"]["version"], state, state in ("healthy", "running"))
+
+
+def unrecorded(facts: Mapping[str, Facts]) -> list[ServiceHealth]:
+    """The services whose containers are there though no record names them: a run that did not end started them."""
+    return [one for name, about in facts.items() for one in _unnamed(name, about)]
+
+
+def _unnamed(host: str, facts: Facts) -> Iterator[ServiceHealth]:
+    named = (facts["record"] or {"services": {}})["services"]
+    there = {each["service"]: each for each in facts["containers"] if each["labels"].get(ONE_OFF) != "True"}
+    for name in sorted(there.keys() - named.keys()):
+        state = _state(there[name])
+        yield ServiceHealth(host, name, "-", state, state in ("healthy", "running"), recorded=False)
 
 
 def _state(container: Mapping[str, Any] | None) -> str:

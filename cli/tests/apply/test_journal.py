@@ -32,6 +32,18 @@ def test_a_run_that_died_has_no_outcome(tmp_path: Path) -> None:
         assert journal.runs()[0].outcome == ""
 
 
+def test_the_last_run_is_unfinished_until_one_of_the_same_product_is_done_or_has_nothing_to_do(tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal.sqlite") as journal:
+        journal.begin("r1", "install", project="shop", version="1", bundle="x", epoch=1)
+        assert journal.unfinished("shop") and journal.unfinished("other") is None
+        journal.end("r1", "interrupted")
+        journal.settle("r2", "install", "other", "1")
+        assert [run.id for run in journal.runs()] == ["r1"]
+        journal.settle("r3", "install", "shop", "1")
+        assert journal.unfinished("shop") is None
+        assert {run.id: run.outcome for run in journal.runs()} == {"r1": "interrupted", "r3": "done"}
+
+
 def test_a_newer_journal_is_refused_with_the_way_out(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
     connection = sqlite3.connect(path)

@@ -107,6 +107,12 @@ def test_facts_name_the_files_of_the_record(tmp_path: Path) -> None:
     assert (files["/file"]["mode"], files["/link"]["link"], files["/gone"]) == (0o640, "file", None)
 
 
+def test_facts_say_which_of_the_paths_asked_for_are_there(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "link").symlink_to("nowhere")
+    assert run("facts", root=str(tmp_path), look=["/file", "/link", "/gone"])["lying"] == ["/file", "/link"]
+
+
 @pytest.mark.docker
 def test_facts_name_the_engine_and_its_images() -> None:
     found = run("facts")

@@ -89,6 +89,22 @@ def test_what_is_ours_is_told_with_why_and_whether_it_is_as_written() -> None:
     assert all(one.release == "1.0.0" and one.why != "ours" for one in found.values())
 
 
+def test_what_an_unfinished_first_install_wrote_is_ours_and_is_all_that_a_removal_takes() -> None:
+    table, readme = "/etc/deployctl/network.d/shop.nft", "/etc/deployctl/shop/README"
+    there = {
+        "record": None, "files": {}, "strangers": ["/etc/deployctl/shop/compose.yaml", readme],
+        "lying": [UNIT, table, "/etc/deployctl/README"], "network": {"loaded": False},
+    }  # fmt: skip
+    found = {one.name: one for one in owned("srv1", "shop", copy.deepcopy(THERE) | there)}
+    files = {name: one for name, one in found.items() if one.kind == "file"}
+    assert files.keys() == {*there["strangers"], *there["lying"]}  # type: ignore[misc]
+    assert {one.state for one in files.values()} == {"not in the record"}
+    assert all("that did not end left it" in one.why and "ours" not in one.why for one in files.values())
+    assert files.keys() <= {*left(**there).files, *left(**there).strangers, *left(**there).shared}
+    assert {name for name, one in found.items() if one.kind == "image"} == set(TAGS)
+    assert "inet deployctl_shop" not in found  # it was not loaded yet
+
+
 def test_a_host_s_record_of_an_older_deployctl_is_not_compared() -> None:
     facts = copy.deepcopy(THERE)
     facts["record"]["files"] = {path: {} for path in facts["record"]["files"]}

@@ -15,7 +15,7 @@ from deploybundle.release import Port
 from deployctl.desired.flows import Leaving, SiteFlows
 from deployctl.hosts import ssh
 from deployctl.site import Host, Site
-from deployctl.verify import FlowVerdict, Tried, blocked, broken, health, try_ahead, try_flows
+from deployctl.verify import FlowVerdict, Tried, blocked, broken, health, try_ahead, try_flows, unrecorded
 from deployctl.verify.flows import _over_ipv6
 
 
@@ -119,7 +119,7 @@ def test_where_nothing_is_to_be_tried_no_host_is_asked(monkeypatch: pytest.Monke
 
 
 def container(**changes: Any) -> dict[str, Any]:
-    return {"service": "api", "state": "running", "health": "", "exit_code": 0} | changes
+    return {"service": "api", "state": "running", "health": "", "exit_code": 0, "labels": {}} | changes
 
 
 @pytest.mark.parametrize(
@@ -143,6 +143,17 @@ def test_a_service_is_as_well_as_its_container(containers: list[dict[str, Any]],
 
 def test_a_host_without_a_record_has_no_services() -> None:
     assert health({"srv1": bare(containers=[container()])}) == []
+
+
+def test_what_runs_and_no_record_names_is_told_apart() -> None:
+    migration = container(service="api-migrate", state="exited", labels={"com.docker.compose.oneoff": "True"})
+    there = bare(containers=[container(health="healthy"), container(service="db", state="exited", exit_code=1), migration])
+    found = unrecorded({"srv1": there})
+    assert [(one.service, one.version, one.state, one.good, one.recorded) for one in found] == [
+        ("api", "-", "healthy", True, False), ("db", "-", "exited (1)", False, False),
+    ]  # fmt: skip
+    record = {"services": {"api": {}}, "release": {"version": "1.0.0"}}
+    assert [one.service for one in unrecorded({"srv1": there | {"record": record}})] == ["db"]
 
 
 def tried(seen: str, *, protocol: str = "tcp", ours: bool = True) -> Tried:
