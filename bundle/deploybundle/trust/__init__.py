@@ -1,6 +1,6 @@
 """Keys, signatures, and whom to trust."""
 
-from deploybundle.trust.keys import Algorithm, FileSigner, PublicKey, Signer, generate, load_private
+from deploybundle.trust.keys import Algorithm, FileSigner, PublicKey, Signer, check_free, generate, load_private
 from deploybundle.trust.keyset import KeySet, VendorKey, read_keyset
 from deploybundle.trust.policy import Trust, Vendor, add_trusted, load_trust, revoke, save_trust, trusted_folder
 from deploybundle.trust.problems import (
@@ -52,6 +52,7 @@ __all__ = [
     "Vendor",
     "VendorKey",
     "add_trusted",
+    "check_free",
     "dsse",
     "generate",
     "load_private",

@@ -145,10 +145,22 @@ class FileSigner:
         return low_s(self.key.sign(payload, ec.ECDSA(hashes.SHA256(), deterministic_signing=True)))  # RFC 6979
 
 
+def check_free(path: Path) -> None:
+    """KeyExists if a new key of this name would meet another, or its public half."""
+    for each in (path, path.with_name(path.name + ".pub")):
+        if each.exists():
+            raise _exists(each)
+
+
+def _exists(path: Path) -> KeyExists:
+    return KeyExists("there is a key already", place=str(path), hint="name another file, or move the old key away")
+
+
 def generate(path: Path, passphrase: bytes | None, algorithm: Algorithm = "p256") -> PublicKey:
     """Make a key pair, never over another: PKCS #8 PEM, mode 0600, encrypted given a passphrase; and `path`.pub."""
     key = _new_key(algorithm)
     lock = pem.BestAvailableEncryption(passphrase) if passphrase else pem.NoEncryption()
+    check_free(path)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     public = FileSigner(key).public
     _write_new(path, key.private_bytes(pem.Encoding.PEM, pem.PrivateFormat.PKCS8, lock), 0o600)
@@ -164,8 +176,7 @@ def _write_new(path: Path, data: bytes, mode: int) -> None:
     try:
         target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     except FileExistsError as error:
-        hint = "name another file, or move the old key away"
-        raise KeyExists("there is a key already", place=str(path), hint=hint) from error
+        raise _exists(path) from error
     with os.fdopen(target, "wb") as out:
         out.write(data)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import getpass
 import importlib.resources
 import os
 import re
+import sys
 import time
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +20,7 @@ from deploybundle.pack import Toolbox, make
 from deploybundle.sources import Layout, read_layout
 from deploybundle.trust import FileSigner, PassphraseWrong, load_private
 from deployctl.commands import show
-from deployctl.commands.keygen import passphrase
+from deployctl.commands.keygen import passphrase_of
 from deployctl.commands.keyset import keyset_path
 from deployctl.commands.options import Json, PassphraseFile, cache, config
 
@@ -119,11 +121,20 @@ def part_size(text: str) -> int:
 def _signer(key: Path, file: Path | None) -> FileSigner:
     """The key, its passphrase asked for only if it has one."""
     try:
-        return load_private(key, passphrase(file, none=True))
+        return load_private(key, passphrase_of(file) if file else None)
     except PassphraseWrong:
-        if file is not None:
+        if file is not None or not sys.stdin.isatty():
             raise
-        return load_private(key, passphrase(None, none=False))
+    return _typed(key)
+
+
+def _typed(key: Path) -> FileSigner:
+    word = getpass.getpass(f"Passphrase of {key}: ")
+    try:
+        return load_private(key, word.encode())
+    except PassphraseWrong as error:
+        hint = "run it again, and type the passphrase that the key was made with"
+        raise PassphraseWrong("the passphrase that was typed does not open this key", place=str(key), hint=hint) from error
 
 
 def _data(name: str) -> Path:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from deploybundle.errors import InputError
-from deploybundle.trust import Algorithm, add_trusted, generate
+from deploybundle.trust import Algorithm, add_trusted, check_free, generate
 from deployctl.commands import show
 from deployctl.commands.options import Json, PassphraseFile, config
 
@@ -51,7 +51,9 @@ def command(
     """
     path = key or config() / "signing.key"
     algorithm: Algorithm = "ed25519" if ed25519 else "p256"
-    public = generate(path, passphrase(passphrase_file, no_passphrase, twice=True), algorithm)
+    check_free(path)
+    word = _new_passphrase(passphrase_file, no_passphrase)
+    public = generate(path, word, algorithm)
     add_trusted(public, path.stem)
     show.say(f"wrote {path} (private: never leaves this machine) and {path}.pub (for your clients)")
     show.say("Tell your clients this fingerprint by telephone or on paper, not with the bundle:")
@@ -59,25 +61,26 @@ def command(
         show.data({"fingerprint": public.fingerprint, "words": list(public.words), "key": str(path), "public": f"{path}.pub"})
     else:
         show.out(f"{public.fingerprint}\n{' '.join(public.words)}")
+    if word is None:
+        show.say(f"{path} is NOT protected by a passphrase: whoever can read the file can sign as you")
 
 
-def passphrase(file: Path | None, none: bool, *, twice: bool = False) -> bytes | None:
-    """The key's passphrase: of a file, typed, or none where the file's mode must do."""
+def _new_passphrase(file: Path | None, none: bool) -> bytes | None:
+    """A new key's passphrase: of a file, typed twice, or none where the file's mode must do."""
     if file is not None:
-        return _of_file(file)
+        return passphrase_of(file)
     if none:
         return None
     if not sys.stdin.isatty():
-        if twice:
-            raise PassphraseMissing("there is no terminal to type a passphrase at", hint=PROTECT)
-        return None
-    word = getpass.getpass("Passphrase of the signing key (empty: protected by its file mode only): ")
-    if twice and word and word != getpass.getpass("Again: "):
+        raise PassphraseMissing("there is no terminal to type a passphrase at", hint=PROTECT)
+    word = getpass.getpass("Passphrase of the new key (empty: protected by its file mode only): ")
+    if word and word != getpass.getpass("Again: "):
         raise PassphrasesDiffer("the two passphrases differ", hint="type the same twice")
     return word.encode() or None
 
 
-def _of_file(file: Path) -> bytes:
+def passphrase_of(file: Path) -> bytes:
+    """The passphrase that a file holds. PassphraseMissing if it is empty."""
     word = file.read_bytes().rstrip(b"\r\n")
     if not word:
         raise PassphraseMissing("holds no passphrase", place=str(file), hint=PROTECT)

@@ -24,7 +24,6 @@ from deployctl.apply.install import SiteMoved, _unmoved
 from deployctl.apply.journal import Journal, JournalUnusable
 from deployctl.apply.prepare import SettingRefused, read_at_site
 from deployctl.commands.ends import DiskFull, FileUnusable, Unexpected, ending
-from deployctl.commands.keygen import PassphrasesDiffer, passphrase
 from deployctl.commands.options import PasswordsDiffer, vault_of
 from deployctl.hosts.errors import SiteLocked, agent_error
 from deployctl.rehearsal.docker import DockerFailed, DockerMissing, program
@@ -64,14 +63,6 @@ def test_it_is_called_by_its_code(words: list[str], code: str, deployctl: Deploy
         pytest.skip("this machine is a host of somebody's")
     said = deployctl(*words, "--json") if words[-1] == "here" else deployctl(*words)
     assert f"[{code}]" in said.err
-
-
-def test_the_passphrase_is_typed_twice_alike(monkeypatch: pytest.MonkeyPatch) -> None:
-    typed = iter(("one", "other"))
-    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
-    monkeypatch.setattr("getpass.getpass", lambda _: next(typed))
-    with pytest.raises(PassphrasesDiffer):
-        passphrase(None, none=False, twice=True)
 
 
 def test_the_password_of_a_new_vault_is_typed_twice_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
