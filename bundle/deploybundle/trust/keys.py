@@ -44,7 +44,8 @@ class PublicKey:
                 raise KeyProblem("this is a private key", place=str(path), hint=hint)
             return cls.parse(data)
         except OSError as error:
-            raise KeyProblem(f"cannot read the public key: {error.strerror}", place=str(path)) from error
+            hint = "name the .pub file that `deployctl keygen` wrote beside the key"
+            raise KeyProblem(f"cannot read the public key: {error.strerror}", place=str(path), hint=hint) from error
         except ValueError as error:
             raise KeyProblem(f"{error}", place=str(path), hint="expected one line as in id_ecdsa.pub, or PEM") from error
 

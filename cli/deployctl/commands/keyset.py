@@ -155,9 +155,10 @@ def _day(text: str | None) -> date | None:
     try:
         day = date.fromisoformat(text) if text else None
     except ValueError as error:
-        raise NoDay(f"expected a day to come, as 2028-12-31, got {text!r}", place="--expires") from error
+        hint = "write it as 2028-12-31, or leave --expires out for a key without an end"
+        raise NoDay(f"expected a day to come, got {text!r}", place="--expires", hint=hint) from error
     if day and day <= datetime.now(UTC).date():
-        hint = "to sign no more with it: deployctl keyset retire"
+        hint = "name a later day; to sign no more with the key: deployctl keyset retire"
         raise NoDay(f"expected a day to come, got {day}", place="--expires", hint=hint)
     return day
 

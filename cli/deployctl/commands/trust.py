@@ -7,12 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from deploybundle.errors import InputError, did_you_mean
+from deploybundle.errors import InputError
 from deploybundle.trust import PublicKey, Trust, Vendor, VendorKey, add_trusted, load_trust
 from deploybundle.trust import revoke as revoke_key
-from deploybundle.trust.keyset import FINGERPRINT
 from deployctl.commands import show
-from deployctl.commands.options import INVENTORIES, Client, Inventories, Json, site_of
+from deployctl.commands.options import INVENTORIES, Client, Inventories, Json, fingerprint_of, site_of
 from deployctl.hosts import HostKey, ask_all, pin, pinned, scan
 
 app = typer.Typer()
@@ -86,7 +85,7 @@ def add(key: Annotated[Path, typer.Argument(help="The vendor's public key.")], y
 
 @app.command("revoke")
 def revoke(
-    fingerprint: Annotated[str, typer.Argument(help="SHA256:…, as `deployctl trust show` has it.")],
+    key: Annotated[str, typer.Argument(metavar="KEY", help="SHA256:…, whole, or the public key's file.")],
     reason: Annotated[str, typer.Option("--reason", help="Who said so, and why.")] = "",
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
@@ -94,9 +93,7 @@ def revoke(
 
     Example: deployctl trust revoke SHA256:… --reason "the vendor telephoned: stolen"
     """
-    known = [key.fingerprint for key in load_trust().keys]
-    if not FINGERPRINT.fullmatch(fingerprint):
-        raise NotConfirmed(f"{fingerprint!r} is no fingerprint", hint=did_you_mean(fingerprint, known))
+    fingerprint = fingerprint_of(key, [each.fingerprint for each in load_trust().keys])
     if not yes and not show.confirm(f"Refuse all that {fingerprint} signed, also what is installed, for ever?"):
         raise NotConfirmed("nothing was revoked", hint="answer y, or give --yes")
     revoke_key(fingerprint, reason)

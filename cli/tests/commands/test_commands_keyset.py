@@ -122,7 +122,8 @@ def test_a_shortened_fingerprint_is_refused_with_the_whole_one(vendor, first_and
     for verb in (["keyset", "retire"], ["keyset", "revoke", "--reason", "y"]):
         said = vendor(*verb, first[:-5])
         assert said.code == 1 and "[key-unknown]" in said.err and first in said.err, said
-    assert "[key]" in vendor("keyset", "revoke", "nowhere.pub", "--reason", "y").err
+    said = vendor("keyset", "revoke", "nowhere.pub", "--reason", "y")
+    assert "[key]" in said.err and "→ name the .pub file" in said.err
 
 
 def test_a_revoked_key_comes_back_into_no_set_and_is_listed_as_revoked_only(  # type: ignore[no-untyped-def]
@@ -152,7 +153,10 @@ def test_a_site_revokes_by_itself_once_it_is_sure(vendor, home: Path) -> None:  
     first = bundle(home, "1.0.0", home / KEYS / "signing.key")
     fingerprint = verify.peek(first).vendor.fingerprint
     assert vendor("trust", "revoke", fingerprint).code == 1
-    assert vendor("trust", "revoke", "signing", "--yes").code == 1
+    for name, code in (("signing", "[key]"), ("SHA256:bogus", "[key-unknown]"), (fingerprint[:-3], "[key-unknown]")):
+        said = vendor("trust", "revoke", name, "--yes")
+        assert said.code == 1 and code in said.err and "[not-confirmed]" not in said.err, said
+    assert fingerprint in said.err
     assert vendor("trust", "revoke", fingerprint, "--yes", "--reason", "by telephone").code == 0
     with pytest.raises(trust.KeyRevoked, match="by telephone"):
         verify.trusted(first)
@@ -161,7 +165,7 @@ def test_a_site_revokes_by_itself_once_it_is_sure(vendor, home: Path) -> None:  
 def test_a_key_s_last_day_is_one_to_come(vendor, home: Path) -> None:  # type: ignore[no-untyped-def]
     for day in ("2020-01-01", "tomorrow"):
         said = vendor("keyset", "add", home / KEYS / "signing.key.pub", "--expires", day)
-        assert (said.code, "[no-day]" in said.err) == (1, True), said
+        assert (said.code, "[no-day]" in said.err, "→" in said.err) == (1, True, True), said
     assert vendor("keyset", "show").out.startswith("version 1\n")
 
 
