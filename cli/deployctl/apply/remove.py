@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from deploybundle.errors import DeployctlError, InputError, did_you_mean
@@ -15,7 +15,7 @@ from deployctl.apply.prepare import ask_facts
 from deployctl.apply.run import Event, Outcome
 from deployctl.apply.stage import stage_removal
 from deployctl.apply.work import work_folder
-from deployctl.plan import Plan, leaving
+from deployctl.plan import Plan, leaving, volumes_of
 from deployctl.site import Host, Site
 
 AGAIN = "mend the cause and run the same command again: what is done is not done again"
@@ -32,12 +32,16 @@ class VolumeUnknown(InputError):
 
 @dataclass(frozen=True)
 class Removal:
-    """What would go. `silent` are the hosts that could not be asked: what they have stays until the next run."""
+    """What would go. `silent` are the hosts that could not be asked: what they have stays until the next run.
+
+    `data` are the hosts on which nothing but volumes is left, with their names.
+    """
 
     site: Site
     plan: Plan
     delete: frozenset[str]
     silent: tuple[DeployctlError, ...]
+    data: Mapping[str, Sequence[str]]
 
     @property
     def hosts(self) -> list[Host]:
@@ -49,13 +53,15 @@ def prepare_removal(site: Site, project: str, delete: Collection[str]) -> Remova
     """Ask the hosts and plan. Nothing changes. Raises VolumeUnknown."""
     facts, errors = ask_facts(site, site.targets, project, images=True)
     hosts = leaving(project, facts, delete)
-    known = {name for host in hosts.values() if host.leave for name in (*host.leave.volumes, *host.leave.delete)}
+    there = {name: volumes_of(project, about) for name, about in facts.items()}
+    known = {volume for volumes in there.values() for volume in volumes}
     unknown = sorted(set(delete) - known)
     if unknown:
         hint = did_you_mean(unknown[0], known)
         raise VolumeUnknown(f'no volume "{unknown[0]}" of {project} at {site.name}', place="--volumes", hint=hint)
     versions = tuple(sorted({host.leave.version for host in hosts.values() if host.leave and host.leave.version}))
-    return Removal(site, Plan(site.name, project, "", "", 0, hosts, versions), frozenset(delete), tuple(errors))
+    data = {name: volumes for name, volumes in there.items() if volumes and name not in hosts}
+    return Removal(site, Plan(site.name, project, "", "", 0, hosts, versions), frozenset(delete), tuple(errors), data)
 
 
 def remove(shown: Removal, events: Callable[[Event], None], log: RunLog) -> Outcome:

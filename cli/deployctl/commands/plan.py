@@ -143,12 +143,16 @@ def leaving(leave: Leave, project: str) -> Iterator[str]:
     """What goes from a host, and what stays."""
     if leave.services:
         yield f"    stop   {', '.join(leave.services)}: removed from this host, with volumes that have no name"
-    yield f"    remove the table {table(project)}" + (", the unit and the rule that all products share" if leave.last else "")
+    if leave.files:  # none where an earlier removal left only data
+        yield f"    remove the table {table(project)}" + (
+            ", the unit and the rule that all products share" if leave.last else ""
+        )
     if leave.networks:
         yield f"    remove Docker's networks {', '.join(leave.networks)}"
     if leave.images:
         yield f"    remove images that nothing else uses: {', '.join(leave.images)}"
-    yield f"    remove {_files((*leave.files, *leave.shared))}, {record_file(project)}"
+    if leave.files:
+        yield f"    remove {_files((*leave.files, *leave.shared))}, {record_file(project)}"
     if leave.strangers:
         yield f"    remove what else lies in {project_folder(project)}: {', '.join(leave.strangers)}"
     if leave.packages:

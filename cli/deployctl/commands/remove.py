@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
-from deploybundle.errors import InputError, did_you_mean
+from deploybundle.errors import InputError, did_you_mean, nearest
 from deploybundle.store import Store
 from deployctl.apply import Removal, ask_facts, log_of, prepare_removal, remove
 from deployctl.commands import show
@@ -41,14 +42,21 @@ def command(
 ) -> None:  # fmt: skip
     """Show what a product has on the hosts, ask, and take it away. Data volumes stay, unless each is named.
 
-    Run it again at any time, also for a host that did not answer: what is done is not done again.
+    Run it again at any time, also for a host that did not answer: what is done is not done again. Nor is it too late then to
+    name a volume that stayed.
 
     Example: deployctl remove --client acme --project collector --volumes collector_cache
     """
     site = site_of(client, inventories)
-    shown = prepare_removal(site, project or _only(site), frozenset(volumes or ()))
+    name = project or _only(site, volumes or ())
+    if name is None:
+        show.data({"removed": {}, "volumes": {}, "left": []}) if as_json else show.out(
+            f"nothing of ours is on {client}'s hosts"
+        )
+        raise typer.Exit(Exit.DONE)
+    shown = prepare_removal(site, name, frozenset(volumes or ()))
     if not shown.plan.hosts and not shown.silent:
-        raise NothingInstalled(f"nothing of {shown.plan.project} is on its hosts", place=site.name, hint=_others(site))
+        _refuse_misspelt(site, name)
     _tell(shown)
     if shown.plan.hosts:
         if not yes:
@@ -62,18 +70,26 @@ def command(
     raise typer.Exit(Exit.SITE if shown.silent else Exit.DONE)
 
 
-def _others(site: Site) -> str:
+def _refuse_misspelt(site: Site, project: str) -> None:
+    """Nothing is left of a product that was removed; but where another has nearly that name, it was meant, and is there."""
     facts, _ = ask_facts(site, site.targets, "")
-    return did_you_mean("", {name for about in facts.values() for name in about["projects"]})
+    others = {name for about in facts.values() for name in about["projects"]}
+    if nearest(project, sorted(others - {project})):
+        raise NothingInstalled(f"nothing of {project} is on its hosts", place=site.name, hint=did_you_mean(project, others))
 
 
-def _only(site: Site) -> str:
-    """The one product that has anything on the hosts that answer."""
+def _only(site: Site, volumes: Sequence[str]) -> str | None:
+    """The one product that has anything on the hosts that answer; None if all answer and have nothing."""
     facts, errors = ask_facts(site, site.targets, "")
     found = sorted({name for about in facts.values() for name in about["projects"]})
+    if not found and errors:
+        hint = "\n".join(f"not asked: {error}" for error in errors)
+        raise NothingInstalled("nothing of ours is on the hosts that answer", place=site.name, hint=hint)
+    if not found and volumes:
+        again = f"deployctl remove --client {site.name} --project PRODUCT" + "".join(f" --volumes {name}" for name in volumes)
+        raise WhichProduct("nothing of ours is there that tells whose volume it is", place="--project", hint=again)
     if not found:
-        hint = "nothing to remove" if not errors else "\n".join(f"not asked: {error}" for error in errors)
-        raise NothingInstalled("nothing of ours is on its hosts", place=site.name, hint=hint)
+        return None
     if len(found) > 1:
         hint = "\n".join(f"deployctl remove --client {site.name} --project {name}" for name in found)
         raise WhichProduct(f"which one? There are {', '.join(found)}", place="--project", hint=hint)
@@ -82,6 +98,8 @@ def _only(site: Site) -> str:
 
 def _tell(shown: Removal) -> None:
     plan = shown.plan
+    if not plan.hosts and not shown.silent:
+        return
     version = " ".join([plan.project, *plan.installed])
     show.say(f"{version} at {plan.client}: to be removed from {len(plan.hosts)} host{'s' if len(plan.hosts) != 1 else ''}")
     for name, leave in plan.leaving.items():
@@ -102,13 +120,16 @@ def _ask(client: str) -> None:
 def _report(shown: Removal, as_json: bool) -> None:
     site, plan = shown.site, shown.plan
     kept = {name: list(leave.volumes) for name, leave in plan.leaving.items() if leave.volumes}
+    kept |= {name: list(volumes) for name, volumes in shown.data.items()}
     if as_json:
         hosts = {name: asdict(leave) for name, leave in plan.leaving.items()}
         show.data({"project": plan.project, "removed": hosts, "volumes": kept, "left": [str(error) for error in shown.silent]})
         return
     show.out(f"{plan.project} at {plan.client}: removed from {', '.join(plan.hosts) or 'no host; there was nothing'}")
+    again = f"deployctl remove --client {plan.client} --project {plan.project}"
     for name, volumes in kept.items():
-        show.out(f"{name} keeps its data: {', '.join(volumes)}; `docker volume rm` there deletes them")
+        words = "".join(f" --volumes {volume}" for volume in volumes)
+        show.out(f"{name} keeps its data: {', '.join(volumes)}; to delete them: {again}{words}")
     for error in shown.silent:
         show.out(f"not removed: {error}; run the same command again when it answers")
     show.out(f"here stay the inventory, the journal and the logs ({site.state}), and the product's secrets in vault.yml")

@@ -16,8 +16,25 @@ OURS = re.compile(r".*-([0-9a-f]{16})")
 
 
 def leaving(project: str, facts: Mapping[str, Facts], delete: Collection[str] = ()) -> dict[str, HostPlan]:
-    """The plans of the hosts that have something of the product. `delete` names volumes that go, too."""
-    return {name: _host(project, name, about, delete) for name, about in facts.items() if _has(project, about)}
+    """The plans of the hosts that have something of the product. `delete` names volumes that go, also where only data lie."""
+    concerned = {name: about for name, about in facts.items() if _has(project, about) or _named(project, about, delete)}
+    return {name: _host(project, name, about, delete) for name, about in concerned.items()}
+
+
+def volumes_of(project: str, facts: Facts) -> list[str]:
+    """The product's volumes on a host; they stay when all else goes."""
+    return sorted(volume["name"] for volume in facts["volumes"] if volume["project"] == project)
+
+
+def _named(project: str, facts: Facts, delete: Collection[str]) -> bool:
+    return not set(delete).isdisjoint(volumes_of(project, facts))
+
+
+def _only_data(project: str, facts: Facts) -> bool:
+    """Whether a removal was here before. Its lock is none of the product, and what other products need does not count."""
+    lying = set(facts["lying"]) if not set(facts["projects"]) - {project} else {network_file(project)} & set(facts["lying"])
+    networks = any(net["project"] == project for net in facts["networks"])
+    return not (facts["record"] or facts["containers"] or facts["files"] or facts["strangers"] or networks or lying)
 
 
 def _has(project: str, facts: Facts) -> bool:
@@ -36,10 +53,14 @@ def _host(project: str, name: str, facts: Facts, delete: Collection[str]) -> Hos
 
 def what_leaves(project: str, facts: Facts, delete: Collection[str] = ()) -> Leave:
     """All that a removal would take from one host, and what it would leave there."""
+    if _only_data(project, facts) and _named(project, facts, delete):
+        gone = tuple(name for name in volumes_of(project, facts) if name in delete)
+        kept = tuple(name for name in volumes_of(project, facts) if name not in delete)
+        return Leave("", (), (), (), (), (), (), last=False, volumes=kept, delete=gone)
     last = not set(facts["projects"]) - {project}
     shared = set(system_files())
     own = set(facts["files"]) - shared | {network_file(project)}
-    volumes = sorted(volume["name"] for volume in facts["volumes"] if volume["project"] == project)
+    volumes = volumes_of(project, facts)
     return Leave(
         version=str((facts["record"] or {}).get("release", {}).get("version", "")),
         services=tuple(sorted({container["service"] for container in facts["containers"]})),

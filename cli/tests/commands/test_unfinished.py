@@ -100,3 +100,42 @@ def test_files_calls_nothing_of_ours_a_stranger(deployctl: Deployctl, journal: P
     said = deployctl("files", "--client", "acme")
     assert "stranger" not in said.out and "not ours" not in said.out
     assert "/etc/deployctl/README" in said.out and "an install or a removal that did not end left it" in said.out
+
+
+@pytest.fixture
+def removed(host: Host) -> Host:
+    """A removal was here, and left the data."""
+    host |= {
+        "containers": [], "strangers": [], "lying": [], "projects": [], "network": {"loaded": False},
+        "volumes": [{"name": "tiny_data", "project": "tiny"}, {"name": "his", "project": "his"}],
+    }  # fmt: skip
+    return host
+
+
+def test_a_removal_that_finds_nothing_says_so_and_what_data_are_left(deployctl: Deployctl, removed: Host) -> None:
+    said = deployctl("remove", "--client", "acme", "--project", "tiny")
+    assert (said.code, said.err) == (0, "")
+    assert said.out.startswith("tiny at acme: removed from no host; there was nothing\nsrv1 keeps its data: tiny_data; ")
+    assert "deployctl remove --client acme --project tiny --volumes tiny_data" in said.out
+    assert deployctl("remove", "--client", "acme").out == "nothing of ours is on acme's hosts\n"
+    data = json.loads(deployctl("remove", "--client", "acme", "--json").out)
+    assert data == {"removed": {}, "volumes": {}, "left": []}
+
+
+def test_a_volume_that_a_removal_left_may_be_named_later_and_is_asked_for(deployctl: Deployctl, removed: Host) -> None:
+    said = deployctl("remove", "--client", "acme", "--project", "tiny", "--volumes", "tiny_data")
+    assert said.code == 1 and "[removal-not-confirmed]" in said.err
+    assert (
+        "DELETE volume tiny_data, with its data" in said.err
+        and "remove" not in said.err.partition("DELETE")[0].split("\n", 1)[1]
+    )
+    unknown = deployctl("remove", "--client", "acme", "--project", "tiny", "--volumes", "his")
+    assert unknown.code == 1 and "[volume-unknown]" in unknown.err and "known are: tiny_data" in unknown.err
+    whose = deployctl("remove", "--client", "acme", "--volumes", "tiny_data")
+    assert whose.code == 1 and "--project PRODUCT --volumes tiny_data" in whose.err
+
+
+def test_a_product_that_is_nearly_the_one_named_was_meant(deployctl: Deployctl, removed: Host) -> None:
+    removed["projects"] = ["tinny"]
+    said = deployctl("remove", "--client", "acme", "--project", "tinyy")
+    assert said.code == 1 and "nothing of tinyy is on its hosts" in said.err and 'did you mean "tinny"?' in said.err

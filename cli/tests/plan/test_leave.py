@@ -64,6 +64,15 @@ def test_a_host_with_nothing_but_data_is_left_alone() -> None:
     assert leaving("shop", {"srv1": {**THERE, **bare}}) == {}
 
 
+def test_a_volume_that_is_named_later_goes_alone_though_the_removal_s_own_lock_lies_there() -> None:
+    bare = {"record": None, "files": {}, "containers": [], "networks": [], "strangers": [], "neighbours": {}}
+    for projects in ([], ["shop"], ["books", "shop"]):
+        leave = left(("shop_data",), **bare, projects=projects, lying=[UNIT] if "books" in projects else [])
+        assert (leave.delete, leave.volumes, leave.files, leave.shared, leave.last) == (("shop_data",), (), (), (), False)
+    half = left(("shop_data",), **bare, projects=["shop"], lying=[UNIT])  # an interrupted removal: all of it goes on
+    assert half.last and half.shared and half.delete == ("shop_data",)
+
+
 def test_a_host_that_shall_have_nothing_any_more_is_planned_with_the_others() -> None:
     two = {**ONE, "srv2": ("10.78.10.12", "server")}
     moved = desired(SHOP, site(two, place={"api": "srv2", "db": "srv2"}), SOURCES)
