@@ -70,12 +70,12 @@ class Trust:
         `admitted`: it was used here before. Then only a revocation stands in the way, never a date.
         """
         if signer.fingerprint in self.revoked:
-            raise KeyRevoked(f"signed by {signer.fingerprint}, {self._revoked(signer)}", place=place, hint=_NEWER)
+            raise KeyRevoked(f"signed by {signer.fingerprint}, which is {self._revoked(signer)}", place=place, hint=_NEWER)
         if admitted:
             return
         known = self.find(signer)
         if vendor := self._retired_by(signer):
-            raise KeyRetired(f"signed by {signer.fingerprint}, {_retired(vendor)}", place=place, hint=_NEWER)
+            raise KeyRetired(f"signed by {signer.fingerprint}, a key {_retired(vendor)}", place=place, hint=_NEWER)
         if known is None:
             hint = "compare the fingerprint with the vendor by another way; if it is his: deployctl trust add VENDOR.pub"
             trusted = ", ".join(key.fingerprint for key in self.keys) or "none"
@@ -87,14 +87,14 @@ class Trust:
     def check_new(self, key: PublicKey, place: str = "") -> None:
         """Whether a person may still say that this key is trusted. KeyRevoked or KeyRetired if not."""
         if key.fingerprint in self.revoked:
-            raise KeyRevoked(f"{key.fingerprint}, {self._revoked(key)}", place=place, hint=_CURRENT)
+            raise KeyRevoked(f"{key.fingerprint} is {self._revoked(key)}", place=place, hint=_CURRENT)
         if vendor := self._retired_by(key):
-            raise KeyRetired(f"{key.fingerprint}, {_retired(vendor)}", place=place, hint=_CURRENT)
+            raise KeyRetired(f"{key.fingerprint} is a key {_retired(vendor)}", place=place, hint=_CURRENT)
 
     def _revoked(self, key: PublicKey) -> str:
         day = self.since.get(key.fingerprint)
         reason = self.revoked[key.fingerprint] or "no reason given"
-        return f"which is revoked{f' since {day}' if day else ''}: {reason}"
+        return f"revoked{f' since {day}' if day else ''}: {reason}"
 
     def _retired_by(self, key: PublicKey) -> Vendor | None:
         """The vendor whose set left the key out. None if a set has it, or if all keys of that set are revoked.
@@ -156,7 +156,7 @@ def _left_out(before: tuple[Vendor, ...], after: tuple[Vendor, ...]) -> dict[str
 
 
 def _retired(vendor: Vendor) -> str:
-    return f"which its vendor ({vendor.name}) signs with no more, as his key set of version {vendor.keys.version} says"
+    return f"that its vendor ({vendor.name}) signs with no more, as his key set of version {vendor.keys.version} says"
 
 
 def _time(text: str) -> datetime:

@@ -112,12 +112,12 @@ def keys(as_json: Json = False) -> None:
         return
     for vendor in trust.vendors:
         said = f"the vendor's key set, version {vendor.keys.version}" if vendor.keys.version else "trusted by hand"
-        show.out(f"{vendor.name}: {said}")
+        show.out(f"{vendor.name}: {said}{'' if _valid(vendor, trust) else '; all of its keys are revoked'}")
         for each in _valid(vendor, trust):
             show.out(f"  {each.key.fingerprint}  until {each.expires or 'further notice'}\n    {' '.join(each.key.words)}")
     for fingerprint, reason in sorted(trust.revoked.items()):
         day = trust.since.get(fingerprint)
-        show.out(f"revoked: {fingerprint}  {f'{day}  ' if day else ''}{reason}")
+        show.out(f"revoked: {fingerprint}  {f'{day}  ' if day else ''}{reason or 'no reason given'}")
     if not trust.vendors:
         show.say("nobody is trusted yet")
     if trust.floor:

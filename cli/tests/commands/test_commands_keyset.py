@@ -144,7 +144,7 @@ def test_a_site_lists_what_is_revoked_as_revoked_only(vendor, home: Path) -> Non
     fingerprint = trust.PublicKey.load(home / KEYS / "signing.key.pub").fingerprint
     vendor("trust", "revoke", fingerprint, "--yes", "--reason", "stolen")
     said = vendor("trust", "show").out
-    assert said.count(fingerprint) == 1 and "further notice" not in said
+    assert said.count(fingerprint) == 1 and "further notice" not in said and "all of its keys are revoked" in said
     (one,) = json.loads(vendor("trust", "show", "--json").out)["vendors"]
     assert one["keys"] == []
 
