@@ -14,13 +14,17 @@ from deployctl.desired.system import UNIT
 from deployctl.plan import HostPlan, Plan
 
 Files = Mapping[str, Mapping[str, File]]
+ELSEWHERE = (
+    "# images: `# $` is for a machine that has Docker and the image and reaches the host; a deploy node needs no Docker."
+    " From the bundle itself: docs/reference/bundle-format.md, `docker load`"
+)
 LOOK = "# the contents of files: ansible-playbook install.yml --check --diff; secrets are in no command"
 
 
 def by_hand(plan: Plan, files: Files) -> Iterator[str]:
     """`host# command` for each step, all hosts' images before the first file, as an install does it.
 
-    `files` are those that each host shall have; `$` is another machine, which reaches it over SSH.
+    `files` are those that each host shall have; `# $` is for another machine than this one.
     """
     phases: list[Callable[[HostPlan], Iterator[str]]] = [
         _packages, _images, lambda host: _files(host, files.get(host.name, {})), _network,
@@ -29,6 +33,8 @@ def by_hand(plan: Plan, files: Files) -> Iterator[str]:
         lambda host: _leave(host, plan.project), lambda host: _record(host, plan.project),
     ]  # fmt: skip
     yield LOOK
+    if any(host.images for host in plan.changed.values()):
+        yield ELSEWHERE
     for phase in phases:
         for host in plan.changed.values():
             yield from phase(host)
@@ -42,7 +48,7 @@ def _packages(host: HostPlan) -> Iterator[str]:
 def _images(host: HostPlan) -> Iterator[str]:
     """As a person would from a machine that has the image; no tool else reads a bundle's layers for every engine."""
     for step in host.images:
-        yield f"$ docker save {step.ref} | ssh {host.name} sudo docker load"
+        yield f"# $ docker save {step.ref} | ssh {host.name} sudo docker load"
         yield f"{host.name}# docker tag {step.ref} {step.tag}"
 
 

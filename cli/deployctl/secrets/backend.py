@@ -12,7 +12,7 @@ from deployctl.secrets.value import Secret
 class SecretMissing(InputError):
     """The release needs a secret that the client's backend does not hold.
 
-    `deployctl secrets generate --client …` makes what can be made. What only the client knows: `ansible-vault edit` of
+    `deployctl secrets generate --client CLIENT BUNDLE` makes what can be made. What only the client knows: `ansible-vault edit` of
     vault.yml.
     """
 
@@ -39,8 +39,8 @@ class Backend(Protocol):
         ...
 
 
-def load_secrets(backend: Backend, product: str, names: Iterable[str]) -> dict[str, Secret]:
-    """The named secrets of a product.
+def load_secrets(backend: Backend, product: str, names: Iterable[str], generate: str) -> dict[str, Secret]:
+    """The named secrets of a product. `generate` is the command that makes what is missing, for whom it is missing.
 
     Raises SecretMissing, naming all that are missing at once.
     """
@@ -53,6 +53,6 @@ def load_secrets(backend: Backend, product: str, names: Iterable[str]) -> dict[s
         raise SecretMissing(
             f"no value for {', '.join(missing)}",
             place=backend.place,
-            hint="`deployctl secrets generate --client …` makes what is missing; `ansible-vault edit` sets one by hand",
+            hint=f"`{generate}` makes what can be made; `ansible-vault edit {backend.place}` sets one by hand",
         )
     return {name: held[name] for name in wanted}

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,13 +23,14 @@ from deploybundle.store.store import StoreTooNew
 from deployctl.__main__ import run
 from deployctl.apply.install import SiteMoved, _unmoved
 from deployctl.apply.journal import Journal, JournalUnusable
-from deployctl.apply.prepare import SettingRefused, read_at_site
+from deployctl.apply.prepare import SettingRefused, _generate, read_at_site
 from deployctl.commands.ends import DiskFull, FileUnusable, Unexpected, ending
 from deployctl.commands.options import PasswordsDiffer, vault_of
 from deployctl.hosts.errors import SiteLocked, agent_error
 from deployctl.rehearsal.docker import DockerFailed, DockerMissing, program
 from deployctl.rehearsal.docker import run as docker
 from deployctl.rehearsal.state import RehearsalBusy, changing
+from deployctl.site import load_site
 from deployctl.secrets import Secret
 
 
@@ -89,6 +91,16 @@ def test_ctrl_c_while_the_program_loads_is_a_line(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(SystemExit) as ended:
         run()
     assert (ended.value.code, capsys.readouterr().err.count("\n")) == (130, 1)
+
+
+def test_the_command_that_makes_missing_secrets_is_told_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder, words in (("inventories", ""), ("my sites", "--inventories 'my sites' ")):
+        (tmp_path / folder / "acme").mkdir(parents=True)
+        hosts = "one: {hosts: {a: {ansible_host: 127.0.0.1, ansible_connection: local}}}"
+        (tmp_path / folder / "acme/hosts.yml").write_text(hosts)
+        told = _generate(load_site(Path(folder) / "acme"), SimpleNamespace(path=Path("a b.tar")))  # type: ignore[arg-type]
+        assert told == f"deployctl secrets generate --client acme {words}'a b.tar'"
 
 
 def test_a_profile_that_no_service_has_is_named_with_the_nearest(tmp_path: Path) -> None:

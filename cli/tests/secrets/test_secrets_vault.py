@@ -123,17 +123,20 @@ def test_what_lies_inside_and_is_no_secret_is_refused_without_being_shown(
     assert CANARY not in "".join(traceback.format_exception(caught.value))
 
 
+GENERATE = "deployctl secrets generate --client acme shop.tar"
+
+
 def test_all_missing_secrets_are_named_at_once() -> None:
     with pytest.raises(SecretMissing) as caught:
-        load_secrets(Shelf(there=CANARY), "shop", ["there", "pw", "key"])
+        load_secrets(Shelf(there=CANARY), "shop", ["there", "pw", "key"], GENERATE)
     assert str(caught.value) == "the shelf: no value for key, pw"
-    assert "deployctl secrets generate" in caught.value.hint
+    assert caught.value.hint.startswith(f"`{GENERATE}` makes")
 
 
 def test_only_what_is_needed_is_taken_and_nothing_is_asked_when_nothing_is() -> None:
     shelf = Shelf(pw=CANARY, more=CANARY)
-    assert load_secrets(shelf, "shop", ["pw"]).keys() == {"pw"}
-    assert load_secrets(shelf, "shop", []) == {}
+    assert load_secrets(shelf, "shop", ["pw"], GENERATE).keys() == {"pw"}
+    assert load_secrets(shelf, "shop", [], GENERATE) == {}
     assert shelf.asked == 1
 
 
