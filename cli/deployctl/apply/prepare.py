@@ -76,7 +76,7 @@ def prepare(site: Site, bundle: Bundle, backend: Backend) -> Prepared:
 
 def _generate(site: Site, bundle: Bundle) -> str:
     """The command that makes the missing secrets, whole, to be copied."""
-    where = [] if site.folder.parent == Path("inventories") else ["--inventories", str(site.folder.parent)]
+    where = [] if site.folder.parent == Path("inventories").absolute() else ["--inventories", str(site.folder.parent)]
     return shlex.join(["deployctl", "secrets", "generate", "--client", site.name, *where, str(bundle.path)])
 
 

@@ -12,8 +12,8 @@ from deployctl.secrets.value import Secret
 class SecretMissing(InputError):
     """The release needs a secret that the client's backend does not hold.
 
-    `deployctl secrets generate --client CLIENT BUNDLE` makes what can be made. What only the client knows: `ansible-vault edit` of
-    vault.yml.
+    `deployctl secrets generate --client CLIENT BUNDLE` makes what can be made. What only the client knows: `ansible-vault edit`
+    of vault.yml.
     """
 
     code = "secret-missing"

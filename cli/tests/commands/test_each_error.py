@@ -25,12 +25,11 @@ from deployctl.apply.install import SiteMoved, _unmoved
 from deployctl.apply.journal import Journal, JournalUnusable
 from deployctl.apply.prepare import SettingRefused, _generate, read_at_site
 from deployctl.commands.ends import DiskFull, FileUnusable, Unexpected, ending
-from deployctl.commands.options import PasswordsDiffer, vault_of
+from deployctl.commands.options import PasswordsDiffer, site_of, vault_of
 from deployctl.hosts.errors import SiteLocked, agent_error
 from deployctl.rehearsal.docker import DockerFailed, DockerMissing, program
 from deployctl.rehearsal.docker import run as docker
 from deployctl.rehearsal.state import RehearsalBusy, changing
-from deployctl.site import load_site
 from deployctl.secrets import Secret
 
 
@@ -95,11 +94,11 @@ def test_ctrl_c_while_the_program_loads_is_a_line(monkeypatch: pytest.MonkeyPatc
 
 def test_the_command_that_makes_missing_secrets_is_told_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for folder, words in (("inventories", ""), ("my sites", "--inventories 'my sites' ")):
+    for folder, words in (("inventories", ""), ("my sites", f"--inventories '{tmp_path}/my sites' ")):
         (tmp_path / folder / "acme").mkdir(parents=True)
         hosts = "one: {hosts: {a: {ansible_host: 127.0.0.1, ansible_connection: local}}}"
         (tmp_path / folder / "acme/hosts.yml").write_text(hosts)
-        told = _generate(load_site(Path(folder) / "acme"), SimpleNamespace(path=Path("a b.tar")))  # type: ignore[arg-type]
+        told = _generate(site_of("acme", Path(folder)), SimpleNamespace(path=Path("a b.tar")))  # type: ignore[arg-type]
         assert told == f"deployctl secrets generate --client acme {words}'a b.tar'"
 
 
