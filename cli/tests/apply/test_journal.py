@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from deployctl.apply import RunLog, install
 from deployctl.apply.journal import SCHEMA, Journal, JournalTooNew
 
 STEP = {"event": "ok", "host": "db1", "task": "Load", "changed": True, "seconds": 1.5}
@@ -42,6 +45,21 @@ def test_the_last_run_is_unfinished_until_one_of_the_same_product_is_done_or_has
         journal.settle("r3", "install", "shop", "1")
         assert journal.unfinished("shop") is None
         assert {run.id: run.outcome for run in journal.runs()} == {"r1": "interrupted", "r3": "done"}
+
+
+@pytest.mark.parametrize(("held", "outcome"), [(False, "done"), (True, "failed")])
+def test_an_install_that_finds_nothing_to_do_ends_what_did_not_end_unless_somebody_is_at_it(
+    held: bool, outcome: str, tmp_path: Path
+) -> None:
+    with Journal(tmp_path / "journal.sqlite") as journal:
+        journal.begin("r1", "install", project="shop", version="1", bundle="x", epoch=1)
+        journal.end("r1", "failed")
+    plan = SimpleNamespace(changed={}, project="shop", version="1")
+    site, facts = SimpleNamespace(state=tmp_path), {"srv1": {"lock": {"held": held}}}
+    prepared: Any = SimpleNamespace(problems=(), plan=plan, site=site, facts=facts)
+    install(prepared, lambda _: None, RunLog(tmp_path))
+    with Journal(tmp_path / "journal.sqlite") as journal:
+        assert journal.runs()[0].outcome == outcome
 
 
 def test_a_newer_journal_is_refused_with_the_way_out(tmp_path: Path) -> None:
