@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from deploybundle.errors import DeployctlError, LockedError
-from deployctl.hosts import LockLost, ask
+from deployctl.apply.failures import HostLost
+from deployctl.hosts import ask
 from deployctl.hosts.errors import collect
 from deployctl.site import Host, Site
 
@@ -62,12 +63,14 @@ class Lease:
     def _keep(self) -> None:
         renewed = time.monotonic()
         while not self._stop.wait(self.ttl / 3) and self._lost is None:
-            problems = [job.exception() for job in self._ask("renew", {"ttl": self.ttl}, self._held()).values()]
-            self._lost = next((problem for problem in problems if isinstance(problem, LockedError)), None)
-            if not any(problems):
+            asked = self._ask("renew", {"ttl": self.ttl}, self._held())
+            problems = {name: problem for name, job in asked.items() if (problem := job.exception())}
+            self._lost = next((problem for problem in problems.values() if isinstance(problem, LockedError)), None)
+            if not problems:
                 renewed = time.monotonic()
             elif time.monotonic() - renewed > self.ttl and self._lost is None:
-                self._lost = LockLost(f"not renewed for {self.ttl:g} s: {next(filter(None, problems))}")
+                name, problem = next(iter(problems.items()))
+                self._lost = HostLost(f"its lock was not renewed for {self.ttl:g} s: {problem}", place=name)
 
     def _held(self) -> list[Host]:
         return [host for host in self.hosts if host.name in self.epochs]

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from deploybundle.errors import LockedError
+from deploybundle.errors import LockedError, SiteError
 from deployctl.apply import lease as module
+from deployctl.apply.failures import HostLost
 from deployctl.apply.lease import hold
 from deployctl.hosts import LockLost, ask
 from deployctl.site import ClientSettings, Host, Site
@@ -77,6 +78,20 @@ def test_a_lease_is_renewed_and_its_loss_is_told(site: Site) -> None:
         lock_file(site, "a").unlink()
         with pytest.raises(LockLost):
             eventually(lambda: lease.check() is not None)
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_host_that_falls_silent_is_lost_not_locked(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    rooted = module.ask
+
+    def silent(host: Host, known: Path, verb: str, request: Mapping[str, Any], limit: float = 0) -> dict[str, Any]:
+        if (verb, host.name) == ("renew", "b"):
+            raise SiteError("no answer within 10 s", place=host.name)
+        return rooted(host, known, verb, request, limit=limit)
+
+    monkeypatch.setattr(module, "ask", silent)
+    with hold(site, site.targets, "shop", "r1", ttl=1.5) as lease, pytest.raises(HostLost, match="^b: .*no answer within 10 s"):
+        eventually(lambda: lease.check() is not None)
 
 
 def eventually(true: Callable[[], bool]) -> None:
