@@ -121,7 +121,8 @@ def keys(as_json: Json = False) -> None:
     if not trust.vendors:
         show.say("nobody is trusted yet")
     if trust.floor:
-        show.say(f"the newest bundle used here was signed {trust.floor:%Y-%m-%d %H:%M UTC}; it cannot be earlier than that")
+        seen = f"{trust.floor:%Y-%m-%d %H:%M UTC}"
+        show.say(f"the newest bundle used here was signed {seen}; for keys it is never an earlier day")
 
 
 def _valid(vendor: Vendor, trust: Trust) -> list[VendorKey]:
