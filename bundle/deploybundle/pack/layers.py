@@ -31,14 +31,14 @@ def layer_of(diff_id: str, raw_size: int, digest: str, size: int) -> Layer:
 def compressor_of(level: int) -> zstandard.ZstdCompressor:
     """A compressor on all cores; it holds about 30 MB for each, so it is let go of with the export.
 
-    Always worker threads, at least one: zstd's bytes don't depend on their number, but differ without any. It looks back
-    32 MiB (zstd's --long=25): at level 3 that makes 3 % less for a tenth more of time.
+    Always worker threads, at least one: zstd's bytes don't depend on their number, but differ without any. Jobs of 8 MiB that
+    look back as far: 2 % less than zstd's own choice at level 3, sooner, since small layers keep two cores busy. Above that
+    level bytes count more than time: it looks back 32 MiB by long matching (zstd's --long=25), for 1 % less.
     """
     threads = max(1, min(8, len(os.sched_getaffinity(0))))
+    far = {"window_log": 25, "enable_ldm": True} if level > LEVEL else {"window_log": 23, "job_size": 8 << 20}
     level_of = zstandard.ZstdCompressionParameters.from_level
-    return zstandard.ZstdCompressor(
-        compression_params=level_of(level, window_log=25, enable_ldm=True, threads=threads, write_content_size=True)
-    )
+    return zstandard.ZstdCompressor(compression_params=level_of(level, threads=threads, write_content_size=True, **far))
 
 
 @dataclass
