@@ -372,7 +372,7 @@ def house(tmp_path: Path) -> Path:
     (tmp_path / "in" / "link.csv").symlink_to("../out/secret.csv")
     (tmp_path / "in" / "folder").symlink_to("../out")
     (tmp_path / "in" / "proc.csv").symlink_to("/proc/self/environ")
-    (tmp_path / "in" / "root").symlink_to("/proc/self/root")
+    (tmp_path / "in" / "all").symlink_to("/proc/self/root")
     (tmp_path / "in" / "loop.csv").symlink_to("loop.csv")
     (tmp_path / "in" / "null.csv").symlink_to("/dev/null")
     (tmp_path / "in" / "inner.csv").write_text("x\n1\n")
@@ -389,7 +389,7 @@ def house(tmp_path: Path) -> Path:
         ("in/folder/secret.csv", "not below a permitted folder"),
         ("in/proc.csv", "not below a permitted folder"),
         ("in/null.csv", "not below a permitted folder"),
-        ("in/root/etc/hostname", "not below a permitted folder"),
+        ("in/all/etc/hostname", "not below a permitted folder"),
         ("out/secret.csv", "not below a permitted folder"),
         ("in-too/secret.csv", "not below a permitted folder"),
         ("in/none.csv", "cannot be opened: No such file"),

@@ -78,15 +78,15 @@ def calls(place: Place, work: Callable[[], object]) -> Counter[str]:
     names = [host.name for host in place.site.targets]
     for name in names:
         script = """echo '{"debug": true}' > /etc/docker/daemon.json; systemctl reload docker
-        until [ "$(docker info -f '{{.Debug}}')" = true ]; do sleep 0.1; done; sleep 1; date '+%F %T' > /root/since"""
+        until [ "$(docker info -f '{{.Debug}}')" = true ]; do sleep 0.1; done; sleep 1; date '+%F %T' > /run/since"""
         place.on(name, script)
     time.sleep(1)
     work()
     seen: Counter[str] = Counter()
     for name in names:
-        said = place.on(name, 'journalctl -u docker -o cat --since "$(cat /root/since)"').stdout
+        said = place.on(name, 'journalctl -u docker -o cat --since "$(cat /run/since)"').stdout
         seen.update(f"{method} {_kind(path)}" for method, path in CALL.findall(said))
-        place.on(name, "rm -f /etc/docker/daemon.json /root/since; systemctl reload docker")
+        place.on(name, "rm -f /etc/docker/daemon.json /run/since; systemctl reload docker")
     return seen
 
 

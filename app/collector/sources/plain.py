@@ -8,6 +8,7 @@ from typing import TypedDict
 import orjson
 
 from collector.sources import BATCH_ROWS, Batch
+from collector.sources.records import before_values
 
 
 class Dialect(TypedDict):
@@ -38,8 +39,7 @@ def as_it_is(piece: str, dialect: Dialect) -> bool:
 
 def batches(found: Sequence[str], names: Sequence[str]) -> Iterator[Batch]:
     """What `cells` gave as records with these names."""
-    first, *others = [orjson.dumps(name).decode() + ':"' for name in names]
-    between = ["{" + first, *(f'",{name}' for name in others), '"}']
+    between = [*before_values(names), '"}']
     step = BATCH_ROWS * len(between)
     for start in range(0, len(found), step):
         values = found[start : start + step]

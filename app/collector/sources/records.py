@@ -42,11 +42,17 @@ def objects(names: Sequence[str], rows: Sequence[Sequence[str]], place: Place) -
         values = orjson.dumps(list(chain.from_iterable(rows)))[2:-2].decode().split('","')
     except TypeError:
         return texts([dict(zip(names, row, strict=True)) for row in rows], place)
-    first, *others = [orjson.dumps(name).decode() + ':"' for name in names]
+    first, *others = before_values(names)
     parts = [""] * (2 * len(values))
-    parts[::2], parts[1::2] = ['"}\n{' + first, *(f'",{name}' for name in others)] * len(rows), values
+    parts[::2], parts[1::2] = ['"}\n' + first, *others] * len(rows), values
     parts.append('"}\n')
     return checked("".join(parts)[3:], len(rows), place)
+
+
+def before_values(names: Sequence[str]) -> list[str]:
+    """What stands before each value of a record of text: its name, and the end of the value before it."""
+    first, *others = [orjson.dumps(name).decode() + ':"' for name in names]
+    return ["{" + first, *(f'",{name}' for name in others)]
 
 
 def first_error(records: Sequence[dict[str, Any]], place: Place) -> str:

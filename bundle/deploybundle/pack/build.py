@@ -82,7 +82,7 @@ def build(
     named_kinds = [*kinds, *(["sbom"] if boms else []), "release"]
     head = oci.head_size(name, images, named_kinds)
     found = Known([*since, *known])
-    measure = _Job(Measure(head), found, images, out.parent, level, None)
+    measure = _Job(Measure(head), found, images, level, None)
     if not since and (same := _unchanged(out, measure, signer, split)):
         same.job.run(source, kinds, meta, boms)
         if same.holds(oci.index(head, name, same.job.manifests, same.job.kinds, same.job.installer)):
@@ -90,7 +90,7 @@ def build(
     with partial(out, split) as sink:
         writer = DeltaWriter(sink, _held(since)) if since else Writer(sink, head)
         patcher = Patcher(out.parent, bases_of(images, since)) if since else None
-        job = _Job(writer, found, images, out.parent, level, progress, patcher)
+        job = _Job(writer, found, images, level, progress, patcher)
         job.run(source, kinds, meta, boms)
         index = oci.index(head, name, job.manifests, job.kinds, job.installer)
         digest = f"sha256:{hashlib.sha256(index).hexdigest()}"
@@ -169,7 +169,6 @@ class _Job:
     writer: Writer
     known: Known
     images: Sequence[sources.ImageInfo]
-    folder: Path
     level: int
     progress: Progress | None
     patcher: Patcher | None = None

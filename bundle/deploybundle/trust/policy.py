@@ -58,6 +58,10 @@ class Trust:
         found = [each for vendor in self.vendors if (each := vendor.keys.find(key.fingerprint))]
         return max(found, key=lambda each: each.expires or date.max, default=None)
 
+    def name_of(self, fingerprint: str) -> str:
+        """The vendor of a key, by his name here; empty if none has it."""
+        return next((vendor.name for vendor in self.vendors if vendor.keys.find(fingerprint)), "")
+
     def today(self, now: datetime) -> date:
         """The day that it is at least: a clock that was set back does not make a key valid again."""
         return max(now, self.floor or now).astimezone(UTC).date()

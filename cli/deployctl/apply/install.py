@@ -12,8 +12,8 @@ from deployctl.apply.playing import Playing
 from deployctl.apply.prepare import Prepared, again
 from deployctl.apply.run import Event, Outcome
 from deployctl.apply.stage import stage
+from deployctl.apply.vendor import signer
 from deployctl.apply.work import work_folder
-from deployctl.plan import signer
 from deployctl.verify import PreflightFailed
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import tempfile
 import time
 from collections.abc import Mapping
@@ -66,18 +65,12 @@ def prepare(site: Site, bundle: Bundle, backend: Backend) -> Prepared:
         with tempfile.TemporaryDirectory(prefix="deployctl-") as folder:
             project = Path(folder).resolve() / bundle.name
             release = read_at_site(bundle, site, project)
-            secrets = load_secrets(backend, bundle.name, release.secrets, _generate(site, bundle))
+            secrets = load_secrets(backend, bundle.name, release.secrets, site.command("secrets generate", str(bundle.path)))
             facts, errors = asked.result()
             sources, given = Sources(project, _contents(project), bundle.images, secrets), around(facts, bundle.name)
             site = own_answers(release, settings_of(release, sources), site, given)
             shall = desired(release, site, sources, given)
     return _planned(site, bundle, release, shall, facts, errors)
-
-
-def _generate(site: Site, bundle: Bundle) -> str:
-    """The command that makes the missing secrets, whole, to be copied."""
-    where = [] if site.folder.parent == Path("inventories").absolute() else ["--inventories", str(site.folder.parent)]
-    return shlex.join(["deployctl", "secrets", "generate", "--client", site.name, *where, str(bundle.path)])
 
 
 def again(before: Prepared) -> Prepared:

@@ -85,9 +85,8 @@ def new(
     (folder / "group_vars" / "all").mkdir(parents=True)
     (folder / "hosts.yml").write_text(HOSTS)
     (folder / "group_vars" / "all" / "client.yml").write_text(CLIENT.replace("TITLE", name, 1))
-    load_site(folder.absolute())
+    site = load_site(folder.absolute())
     show.say(f"wrote {folder}/hosts.yml and group_vars/all/client.yml: put in the client's machines")
-    where = "" if inventories == INVENTORIES else f" --inventories {inventories}"
     show.say("then: deployctl trust add VENDOR.pub, after comparing its fingerprint")
-    for step in ("trust hosts --client {}", "secrets generate --client {} BUNDLE", "install --client {} BUNDLE"):
-        show.say(f"then: deployctl {step.format(name)}{where}")
+    for step in (("trust hosts",), ("secrets generate", "BUNDLE"), ("install", "BUNDLE")):
+        show.say(f"then: {site.command(*step)}")

@@ -12,12 +12,13 @@ import typer
 from deploybundle.errors import InputError
 from deploybundle.store import Store
 from deployctl.apply import Event, Outcome, Prepared, ask_facts, install, log_of, ready
+from deployctl.apply.vendor import refuse_other
 from deployctl.commands import show
 from deployctl.commands.options import INVENTORIES, Bundle, Client, Inventories, Json, PasswordFile
 from deployctl.commands.plan import describe, prepared_of, warn
 from deployctl.commands.proof import as_data, flows_of, health, show_flows, show_health, verdict
 from deployctl.commands.verify import Key, learn
-from deployctl.plan import HostPlan, Plan, older, refuse_other
+from deployctl.plan import HostPlan, Plan, older
 
 NAME = "install"
 QUIET = ("Validating arguments", "What would be run", "Start what has its check switched off")

@@ -15,6 +15,7 @@ from deploybundle.errors import InputError, did_you_mean
 from deploybundle.trust import PublicKey
 from deploybundle.trust.keyset import FINGERPRINT
 from deployctl.secrets import AnsibleVault, Secret, VaultPassword
+from deployctl.site import INVENTORIES as INVENTORIES  # the default of the option below, for the verbs
 from deployctl.site import Site, load_site
 
 Client = Annotated[
@@ -36,7 +37,6 @@ PasswordFile = Annotated[
 PassphraseFile = Annotated[
     Path | None, typer.Option("--passphrase-file", help="Holds the signing key's passphrase.", exists=True, dir_okay=False)
 ]
-INVENTORIES = Path("inventories")
 
 
 class PasswordsDiffer(InputError):

@@ -86,14 +86,18 @@ def _only(site: Site, volumes: Sequence[str]) -> str | None:
         hint = "\n".join(f"not asked: {error}" for error in errors)
         raise NothingInstalled("nothing of ours is on the hosts that answer", place=site.name, hint=hint)
     if not found and volumes:
-        again = f"deployctl remove --client {site.name} --project PRODUCT" + "".join(f" --volumes {name}" for name in volumes)
-        raise WhichProduct("nothing of ours is there that tells whose volume it is", place="--project", hint=again)
+        what = "nothing of ours is there that tells whose volume it is"
+        raise WhichProduct(what, place="--project", hint=_again(site, "PRODUCT", volumes))
     if not found:
         return None
     if len(found) > 1:
-        hint = "\n".join(f"deployctl remove --client {site.name} --project {name}" for name in found)
+        hint = "\n".join(_again(site, name) for name in found)
         raise WhichProduct(f"which one? There are {', '.join(found)}", place="--project", hint=hint)
     return str(found[0])
+
+
+def _again(site: Site, project: str, volumes: Sequence[str] = ()) -> str:
+    return site.command("remove", "--project", project, *(word for name in volumes for word in ("--volumes", name)))
 
 
 def _tell(shown: Removal) -> None:
@@ -126,10 +130,8 @@ def _report(shown: Removal, as_json: bool) -> None:
         show.data({"project": plan.project, "removed": hosts, "volumes": kept, "left": [str(error) for error in shown.silent]})
         return
     show.out(f"{plan.project} at {plan.client}: removed from {', '.join(plan.hosts) or 'no host; there was nothing'}")
-    again = f"deployctl remove --client {plan.client} --project {plan.project}"
     for name, volumes in kept.items():
-        words = "".join(f" --volumes {volume}" for volume in volumes)
-        show.out(f"{name} keeps its data: {', '.join(volumes)}; to delete them: {again}{words}")
+        show.out(f"{name} keeps its data: {', '.join(volumes)}; to delete them: {_again(site, plan.project, volumes)}")
     for error in shown.silent:
         show.out(f"not removed: {error}; run the same command again when it answers")
     show.out(f"here stay the inventory, the journal and the logs ({site.state}), and the product's secrets in vault.yml")

@@ -7,12 +7,11 @@ from deployctl.plan.owned import Owned, owned
 from deployctl.plan.packages import engine_of, target_of
 from deployctl.plan.plan import plan
 from deployctl.plan.record import SCHEMA, RecordDamaged, RecordTooNew, read_record, record
-from deployctl.plan.vendor import OtherVendor, refuse_other, signer
 from deployctl.plan.version import older
 
 __all__ = [
-    "CUT_OFF", "EDITED", "SCHEMA", "HostPlan", "ImageStep", "Leave", "OtherVendor", "Owned", "PackagesStep", "Plan",
+    "CUT_OFF", "EDITED", "SCHEMA", "HostPlan", "ImageStep", "Leave", "Owned", "PackagesStep", "Plan",
     "RecordDamaged", "RecordTooNew", "engine_of", "held", "leaving", "older", "owned", "plan", "read_record", "record",
-    "refuse_other", "signer", "target_of",
+    "target_of",
     "volumes_of",
 ]  # fmt: skip

@@ -53,14 +53,13 @@ def _host(project: str, name: str, facts: Facts, delete: Collection[str]) -> Hos
 
 def what_leaves(project: str, facts: Facts, delete: Collection[str] = ()) -> Leave:
     """All that a removal would take from one host, and what it would leave there."""
-    if _only_data(project, facts) and _named(project, facts, delete):
-        gone = tuple(name for name in volumes_of(project, facts) if name in delete)
-        kept = tuple(name for name in volumes_of(project, facts) if name not in delete)
+    volumes = volumes_of(project, facts)
+    kept, gone = tuple(name for name in volumes if name not in delete), tuple(name for name in volumes if name in delete)
+    if _only_data(project, facts) and gone:
         return Leave("", (), (), (), (), (), (), last=False, volumes=kept, delete=gone)
     last = not set(facts["projects"]) - {project}
     shared = set(system_files())
     own = set(facts["files"]) - shared | {network_file(project)}
-    volumes = volumes_of(project, facts)
     return Leave(
         version=str((facts["record"] or {}).get("release", {}).get("version", "")),
         services=tuple(sorted({container["service"] for container in facts["containers"]})),
@@ -70,8 +69,8 @@ def what_leaves(project: str, facts: Facts, delete: Collection[str] = ()) -> Lea
         strangers=tuple(sorted(set(facts["strangers"]) - own)),
         shared=tuple(sorted(shared)) if last else (),
         last=last,
-        volumes=tuple(name for name in volumes if name not in delete),
-        delete=tuple(name for name in volumes if name in delete),
+        volumes=kept,
+        delete=gone,
         packages=tuple(sorted(facts["installed_packages"].get("installed", {}))) if last else (),
     )
 

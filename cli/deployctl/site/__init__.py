@@ -3,10 +3,11 @@
 from deployctl.site.ansible import ansible_environment, ansible_program
 from deployctl.site.client import ClientSettings, read_client
 from deployctl.site.inventory import load_site
-from deployctl.site.model import MANAGEMENT, Host, Site
+from deployctl.site.model import INVENTORIES, MANAGEMENT, Host, Site
 from deployctl.site.view import inventory_view
 
 __all__ = [
+    "INVENTORIES",
     "MANAGEMENT",
     "ClientSettings",
     "Host",

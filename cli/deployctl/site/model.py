@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 
 from deployctl.site.client import ClientSettings
 
+INVENTORIES = Path("inventories")
+"""Where the clients' folders lie unless somebody says otherwise, below the working folder."""
 MANAGEMENT = "management"
 """The segment of the deploy node. No service runs there."""
 
@@ -45,6 +48,11 @@ class Site:
     def of(self, product: str) -> Site:
         """The site as one product sees it: its own answers go before those for all."""
         return replace(self, client=self.client.of(product), product=product)
+
+    def command(self, verb: str, *words: str) -> str:
+        """A deployctl command for this client, whole, to be copied; the inventories are named where they lie elsewhere."""
+        where = [] if self.folder.parent == INVENTORIES.absolute() else ["--inventories", str(self.folder.parent)]
+        return shlex.join(["deployctl", *verb.split(), "--client", self.name, *where, *words])
 
     def said_at(self, *keys: str) -> str:
         """Where client.yml says something, or should: `FILE: place.api`, below the product's own key if it stands there."""

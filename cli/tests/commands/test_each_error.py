@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,7 +22,7 @@ from deploybundle.store.store import StoreTooNew
 from deployctl.__main__ import run
 from deployctl.apply.install import SiteMoved, _unmoved
 from deployctl.apply.journal import Journal, JournalUnusable
-from deployctl.apply.prepare import SettingRefused, _generate, read_at_site
+from deployctl.apply.prepare import SettingRefused, read_at_site
 from deployctl.commands.ends import DiskFull, FileUnusable, Unexpected, ending
 from deployctl.commands.options import PasswordsDiffer, site_of, vault_of
 from deployctl.hosts.errors import SiteLocked, agent_error
@@ -98,7 +97,7 @@ def test_the_command_that_makes_missing_secrets_is_told_whole(tmp_path: Path, mo
         (tmp_path / folder / "acme").mkdir(parents=True)
         hosts = "one: {hosts: {a: {ansible_host: 127.0.0.1, ansible_connection: local}}}"
         (tmp_path / folder / "acme/hosts.yml").write_text(hosts)
-        told = _generate(site_of("acme", Path(folder)), SimpleNamespace(path=Path("a b.tar")))  # type: ignore[arg-type]
+        told = site_of("acme", Path(folder)).command("secrets generate", "a b.tar")
         assert told == f"deployctl secrets generate --client acme {words}'a b.tar'"
 
 

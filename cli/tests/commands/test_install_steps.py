@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from deployctl.commands.install import Teller, idle
+from deployctl.commands.install import QUIET, WORK, Teller, idle
 from deployctl.plan import HostPlan, Plan
 
 NOTHING: dict[str, Any] = {
@@ -38,3 +40,10 @@ def test_a_step_that_fails_is_told_even_if_nobody_expected_it(capsys: pytest.Cap
     tell = Teller(lambda *_: None, 0, idle(plan(network=True)))
     tell({"event": "failed", "task": "packages : What is lacking", "host": "db1"})
     assert capsys.readouterr().err == "  db1: failed: packages : What is lacking\n"
+
+
+def test_what_may_be_idle_or_quiet_is_a_role_or_a_step_of_one() -> None:
+    roles = Path(__file__).resolve().parents[3] / "roles"
+    tasks = {task["name"] for file in roles.glob("*/tasks/*.yml") for task in yaml.safe_load(file.read_text())}
+    assert set(WORK) <= tasks | {role.name for role in roles.iterdir()}
+    assert all(any(name.startswith(words) for name in {*tasks, "Validating arguments"}) for words in QUIET)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from deploybundle.trust import KeySet, PublicKey, Trust, Vendor, VendorKey, generate
-from deployctl.plan import OtherVendor, refuse_other, signer
+from deployctl.apply.vendor import OtherVendor, refuse_other, signer
 
 
 @pytest.fixture(scope="module")

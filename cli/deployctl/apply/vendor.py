@@ -26,8 +26,7 @@ def signer(bundle: Bundle, trust: Trust | None = None) -> dict[str, str]:
     if bundle.signed_by is None:
         return {}
     key = bundle.signed_by.fingerprint
-    vendors = (load_trust() if trust is None else trust).vendors
-    return {"key": key, "vendor": next((vendor.name for vendor in vendors if vendor.keys.find(key)), "")}
+    return {"key": key, "vendor": (load_trust() if trust is None else trust).name_of(key)}
 
 
 def refuse_other(bundle: Bundle, facts: Mapping[str, Mapping[str, Any]], trust: Trust | None = None) -> None:
