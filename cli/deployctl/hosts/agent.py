@@ -1,13 +1,10 @@
-"""What runs on a host: one verb a call. Sent whole on ssh's stdin and run as root: nothing installed, nothing in argv.
+"""What runs on a host: one verb a request. Sent whole on ssh's stdin and run as root: nothing installed, nothing in argv.
 
 Standard library only, Python 3.9 or newer, because the host's own Python runs it; one file, because it travels as one.
-The caller appends `answer(json.loads(...))`; the answer is one line of JSON, the last on stdout: {"ok": true, ...} or
-{"ok": false, "error": code, "message": text}. A request's `root` goes before /etc and /var/lib/deployctl (tests).
+A request is a line of JSON; the answer is one, with the byte 1E before it: {"ok": true, ...} or {"ok": false, "error": code,
+"message": text}. A request's `root` goes before /etc and /var/lib/deployctl (tests).
 """
 
-from __future__ import annotations
-
-import concurrent.futures
 import contextlib
 import fcntl
 import glob
@@ -18,6 +15,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import socket
 import stat
 import struct
@@ -29,9 +27,12 @@ from collections.abc import Iterator
 from typing import Any
 
 SOCKETS = ("/run/docker.sock", "/var/run/docker.sock")
+PLUGINS = [f"/usr/{place}/docker/cli-plugins" for place in ("local/lib", "local/libexec", "lib", "libexec")]  # the CLI's order
+METADATA = "docker-cli-plugin-metadata"  # the word by which a plugin tells about itself, as JSON
 TOOLS = {"nft": "nftables", "iptables": "iptables"}  # program -> Debian's package
 PACKAGES = "/var/lib/deployctl/packages.json"  # what of our packages was installed here, written by the role packages
 MARKED = "-A DOCKER-USER -m mark --mark 0x10000000/0x10000000 -j ACCEPT"  # desired.network.MARK, as iptables -S says it
+IDLE = 600  # seconds without a request after which it ends
 Table = dict[str, Any]  # what JSON calls an object
 Tables = list[Table]
 
@@ -84,10 +85,11 @@ class Docker(http.client.HTTPConnection):
 
 def facts(request: Table) -> Table:
     """All that plan and preflight ask of a host, in one round trip."""
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        compose, rules = pool.submit(compose_version), pool.submit(network, request["project"])
-        found = dict(machine(), **engine(request["project"]))
-        found["compose"], found["network"] = compose.result(), rules.result()
+    compose, chains = begun(compose_plugin(), METADATA), begun("iptables", "-w", "-S")
+    tables = begun("nft", "list", "tables", "inet")
+    found = dict(machine(), **engine(request["project"]))
+    found["compose"] = plugin_version(printed(compose))
+    found["network"] = network(request["project"], printed(chains).splitlines(), printed(tables).split())
     if request.get("images") and not found["docker"]["problem"]:
         found.update(images(request))
     found["tools"] = {package: bool(shutil.which(tool)) for tool, package in TOOLS.items()}
@@ -198,10 +200,8 @@ def os_release() -> Table:
     return {"id": known.get("ID", ""), "version": known.get("VERSION_ID", ""), "name": known.get("PRETTY_NAME", "")}
 
 
-def network(project: str) -> Table:
-    """Whether isolation is on, asked of the kernel: a unit that says active proves nothing after `nft flush ruleset`."""
-    rules = said("iptables", "-w", "-S").splitlines()
-    tables = said("nft", "list", "tables", "inet").split()
+def network(project: str, rules: list[str], tables: list[str]) -> Table:
+    """Whether isolation is on, as the kernel has it: a unit that says active proves nothing after `nft flush ruleset`."""
     own = "-A FORWARD -j DOCKER-USER" in rules and "-N DOCKER" in rules
     return {"loaded": table(project) in tables and MARKED in rules, "engine_rules": own or not engine_has_rules()}
 
@@ -212,17 +212,44 @@ def engine_has_rules() -> bool:
     return bool(settings.get("iptables", True)) and settings.get("firewall-backend", "iptables") == "iptables"
 
 
-def compose_version() -> str:
-    return said("docker", "compose", "version", "--short").strip().lstrip("v")
-
-
-def said(*command: str) -> str:
-    """What a program prints; nothing if it is not there or fails."""
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20, cwd="/")
-    except (OSError, subprocess.SubprocessError):
+def compose_plugin() -> str:
+    """The file that `docker compose` runs, empty if none: the CLI itself starts every plugin there is before it answers."""
+    if not shutil.which("docker"):
         return ""
-    return done.stdout if done.returncode == 0 else ""
+    home = os.path.expanduser("~/.docker")
+    more: list[str] = []
+    with contextlib.suppress(Refusal):
+        more = (read_json(os.path.join(home, "config.json")) or {}).get("cliPluginsExtraDirs", [])
+    folders = [*more, os.path.join(home, "cli-plugins"), *PLUGINS]
+    return next((path for path in (os.path.join(folder, "docker-compose") for folder in folders) if os.path.exists(path)), "")
+
+
+def plugin_version(text: str) -> str:
+    with contextlib.suppress(ValueError, AttributeError):
+        return str(json.loads(text).get("Version", "")).lstrip("v")
+    return ""
+
+
+def begun(*command: str) -> Any:
+    """A program at work; None if it is not there."""
+    try:
+        quiet = subprocess.DEVNULL
+        return subprocess.Popen(command, stdin=quiet, stdout=subprocess.PIPE, stderr=quiet, text=True, cwd="/")
+    except OSError:
+        return None
+
+
+def printed(program: Any) -> str:
+    """What it printed; nothing if it failed."""
+    if program is None:
+        return ""
+    try:
+        text: str = program.communicate(timeout=20)[0]
+    except subprocess.TimeoutExpired:
+        program.kill()
+        program.communicate()
+        return ""
+    return text if program.returncode == 0 else ""
 
 
 def table(project: str) -> str:
@@ -536,14 +563,24 @@ def free(path: str) -> int:
 VERBS = {"facts": facts, "images": images, "lock": lock, "renew": renew, "unlock": unlock, "logs": logs}
 
 
-def answer(request: Table) -> None:
-    """Run one verb and print its answer. Nothing escapes as a traceback."""
+def serve() -> None:
+    """Answer each line of stdin until there is no more. Whoever asks nothing for so long is gone: nobody stays root for him."""
     os.environ["PATH"] = os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
+    while True:
+        signal.alarm(IDLE)
+        line = sys.stdin.buffer.readline()
+        signal.alarm(0)
+        if not line.endswith(b"\n"):
+            return
+        sys.stdout.write("\x1e" + json.dumps(answer(json.loads(line))) + "\n")
+        sys.stdout.flush()
+
+
+def answer(request: Table) -> Table:
+    """One verb's answer. Nothing escapes as a traceback."""
     try:
-        reply = dict(VERBS[request["verb"]](request), ok=True)
+        return dict(VERBS[request["verb"]](request), ok=True)
     except Refusal as refusal:
-        reply = refusal.answer
+        return refusal.answer
     except Exception as problem:  # noqa: BLE001 - the boundary: the caller gets words, whatever went wrong
-        reply = {"ok": False, "error": "agent", "message": f"{type(problem).__name__}: {problem}"}
-    sys.stdout.write("\n" + json.dumps(reply) + "\n")
-    sys.stdout.flush()
+        return {"ok": False, "error": "agent", "message": f"{type(problem).__name__}: {problem}"}

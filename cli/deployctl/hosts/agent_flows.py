@@ -6,7 +6,6 @@ networks and on the ports of the host: what was seen there got through, whatever
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
 import ctypes
 import errno
@@ -19,7 +18,7 @@ import socket
 import time
 from typing import Any
 
-from deployctl.hosts.agent import VERBS, Docker, Refusal, Table, Tables, containers, read, said, save
+from deployctl.hosts.agent import VERBS, Docker, Refusal, Table, Tables, begun, containers, printed, read, save
 
 # travels from here
 
@@ -39,20 +38,23 @@ def probe(request: Table) -> Table:
     for item in request["probes"]:
         by_source.setdefault(item.get("from") or "", []).append(dict(item, token=request.get("token", "")))
     pids = running(request["project"]) if any(by_source) else {}
-    with concurrent.futures.ThreadPoolExecutor(max(1, len(by_source))) as pool:
-        timeout = request.get("timeout", 2.0)
-        jobs = [pool.submit(from_inside, pids.get(name, 0), name, items, timeout) for name, items in by_source.items()]
-    return {"results": {key: value for job in jobs for key, value in job.result().items()}}
+    timeout, results, trying = request.get("timeout", 2.0), {}, []
+    for name, items in by_source.items():
+        if name and name not in pids:
+            results.update({item["id"]: "no-container" for item in items})
+        else:
+            trying.append((items, *from_inside(pids.get(name, 0), items, timeout)))
+    for items, child, reader in trying:
+        results.update(told(items, child, reader))
+    return {"results": results}
 
 
 def running(project: str) -> dict[str, int]:
     return {item["service"]: item["pid"] for item in containers(Docker(), project) if item["pid"]}
 
 
-def from_inside(pid: int, source: str, probes: Tables, timeout: float) -> dict[str, str]:
-    """In a child of its own, because a namespace is entered by a thread and never left."""
-    if source and not pid:
-        return {item["id"]: "no-container" for item in probes}
+def from_inside(pid: int, probes: Tables, timeout: float) -> tuple[int, int]:
+    """Try in a child of its own, since a namespace is entered and never left; its number, and the pipe that it writes to."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -67,6 +69,11 @@ def from_inside(pid: int, source: str, probes: Tables, timeout: float) -> dict[s
         finally:
             os._exit(status)
     os.close(writer)
+    return child, reader
+
+
+def told(probes: Tables, child: int, reader: int) -> dict[str, str]:
+    """What a child found out; nothing if its container went away."""
     with os.fdopen(reader) as pipe:
         text = pipe.read()
     os.waitpid(child, 0)
@@ -178,19 +185,25 @@ def watch(request: Table) -> Table:
         watcher.sniff(service, pid)
     if os.fork() == 0:
         watcher.live(float(request.get("seconds", 30)))
+    watcher.close()
     return {"busy": watcher.busy, "addresses": own_ipv6()}
 
 
 def watched(request: Table) -> Table:
     """End the watch; what arrived, as [where, id of the probe]; where is a service, or empty for the host itself."""
     path = os.path.join(RUN, f"watch-{request['token']}")
-    with contextlib.suppress(OSError, ValueError):
-        os.kill(int(read(path + ".pid")), signal.SIGTERM)
+    watcher = read(path + ".pid")
+    if watcher:
+        with contextlib.suppress(OSError):
+            os.kill(int(watcher), signal.SIGTERM)
     last = time.monotonic() + 5
     while not os.path.exists(path + ".json"):
         if time.monotonic() > last:
             raise Refusal("watch-lost", "the watch for what arrives ended without a word")
         time.sleep(0.02)
+    if watcher:
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(int(watcher), 0)
     found = json.loads(read(path + ".json"))
     for end in (".json", ".pid"):
         with contextlib.suppress(OSError):
@@ -208,7 +221,7 @@ def pids_of(project: str) -> dict[str, int]:
 
 def own_ipv6() -> list[str]:
     """The host's own IPv6 addresses that others can call: none of loopback, link or containers."""
-    listed = json.loads(said("ip", "-j", "-6", "addr", "show", "scope", "global") or "[]")
+    listed = json.loads(printed(begun("ip", "-j", "-6", "addr", "show", "scope", "global")) or "[]")
     links = [one for one in listed if not one.get("ifname", "lo").startswith(("lo", "docker", "br-", "dc-", "veth"))]
     return [address["local"] for one in links for address in one.get("addr_info", []) if "local" in address]
 
@@ -248,6 +261,11 @@ class Watcher:
             finally:
                 enter("/proc/1/ns/net")
             self.sockets[sock.fileno()] = (service, "frame", sock)
+
+    def close(self) -> None:
+        """Whoever does not watch himself holds no port."""
+        for _, _, sock in self.sockets.values():
+            sock.close()
 
     def live(self, seconds: float) -> None:
         """A process of its own, which ends by itself: nobody is left listening when the connection breaks."""

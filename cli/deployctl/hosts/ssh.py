@@ -6,8 +6,6 @@ Host keys are always checked, against the client's own known_hosts. Where ssh fa
 from __future__ import annotations
 
 import concurrent.futures
-import importlib.resources
-import json
 import os
 import shlex
 import subprocess
@@ -18,16 +16,8 @@ from typing import Any
 
 from deployctl.hosts.errors import NoAnswer, NoPython, SudoRefused, agent_error, collect
 from deployctl.hosts.keys import diagnose
+from deployctl.hosts.session import REMOTE, SESSIONS, Silent
 from deployctl.site import Host, Site
-
-# The remote shell decides what is missing, so that nobody has to read sudo's or ssh's words.
-REMOTE = (
-    "command -v python3 >/dev/null || { echo deployctl:no-python3; exit 0; }; "
-    '[ "$(id -u)" = 0 ] && exec python3 -; '
-    "command -v sudo >/dev/null || { echo deployctl:no-sudo; exit 0; }; "
-    "sudo -n python3 - || echo deployctl:sudo-refused"
-)
-
 
 ALIVE = ("-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=3")
 """A host that says nothing for 45 s is taken for lost. playbooks/ansible.cfg says the same to plain Ansible."""
@@ -60,8 +50,9 @@ def ssh_command(host: Host, known_hosts: Path, *argv: str) -> list[str]:
 
 
 def disconnect(site: Site) -> None:
-    """End the masters to the site's hosts: before a machine is replaced, or a dead one is waited for by the living."""
+    """End what leads to the site's hosts: before a machine is replaced, or a dead one is waited for by the living."""
     for host in site.hosts.values():
+        SESSIONS.end(_agent(host, site.known_hosts))
         if not host.local:
             command = ["ssh", *options(site.known_hosts), *_from_inventory(host.variables), "-O", "exit", host.address]
             subprocess.run(command, capture_output=True, check=False)
@@ -98,34 +89,19 @@ def call_each(site: Site, requests: Mapping[str, Mapping[str, Any]], verb: str) 
 
 def ask(host: Host, known_hosts: Path, verb: str, request: Mapping[str, Any], limit: float = 120) -> dict[str, Any]:
     """One verb on one host, one round trip. Raises a SiteError or LockedError that says what is wrong."""
-    command = ssh_command(host, known_hosts, "sh", "-c", REMOTE)
-    text = script({**request, "verb": verb})
     try:
-        done = subprocess.run(command, input=text.encode(), capture_output=True, timeout=limit, check=False)
-    except subprocess.TimeoutExpired:
-        raise NoAnswer(f"no answer to {verb} within {limit:g} s", place=host.name) from None
-    return _answer(host, known_hosts, done)
+        answer = SESSIONS.ask(_agent(host, known_hosts), {**request, "verb": verb}, limit)
+    except Silent as silent:
+        if silent.late:
+            raise NoAnswer(f"no answer to {verb} within {limit:g} s", place=host.name) from None
+        raise _silence(host, known_hosts, silent.code, silent.last, silent.said) from None
+    if answer.pop("ok"):
+        return answer
+    raise agent_error(host.name, answer)
 
 
-def script(request: Mapping[str, Any]) -> str:
-    """The agent with its request: a program to feed to `python3 -`."""
-    rooms = importlib.resources.files("deployctl.hosts")
-    agent, flows = (rooms.joinpath(name).read_text(encoding="utf-8") for name in ("agent.py", "agent_flows.py"))
-    own = flows.partition("# travels from here\n")
-    imports = "".join(line + "\n" for line in own[0].splitlines() if line.startswith("import "))
-    return f"{agent}\n\n{imports}{own[2]}\n\nanswer(json.loads({json.dumps(request)!r}))\n"
-
-
-def _answer(host: Host, known_hosts: Path, done: subprocess.CompletedProcess[bytes]) -> dict[str, Any]:
-    lines = done.stdout.decode("utf-8", "replace").strip().splitlines()
-    last = lines[-1] if lines else ""
-    if last.startswith("{"):
-        answer: dict[str, Any] = json.loads(last)
-        if answer.pop("ok"):
-            return answer
-        raise agent_error(host.name, answer)
-    said = done.stderr.decode("utf-8", "replace").strip()
-    raise _silence(host, known_hosts, done.returncode, last, said)
+def _agent(host: Host, known_hosts: Path) -> list[str]:
+    return ssh_command(host, known_hosts, "sh", "-c", REMOTE)
 
 
 def _silence(host: Host, known_hosts: Path, code: int, last: str, said: str) -> Exception:

@@ -1,9 +1,10 @@
-"""The agent's verbs, run as a program as on a host: its answer is the last line of stdout."""
+"""The agent's verbs, run as a program as on a host: its answers are JSON text sequences."""
 
 from __future__ import annotations
 
 import ast
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -13,16 +14,17 @@ from typing import Any
 import pytest
 
 from deployctl.hosts import agent
-from deployctl.hosts.ssh import script
+from deployctl.hosts.session import PROGRAM, READ, RECORD
 
 LEASE = {"project": "p", "holder": "ann@deploy", "run": "r1", "ttl": 60}
 
 
 def run(verb: str, **request: Any) -> dict[str, Any]:
-    text = script({"verb": verb, "project": "p", **request})
-    done = subprocess.run([sys.executable, "-"], input=text, capture_output=True, text=True, check=False)
-    assert done.stderr == ""
-    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    asked = json.dumps({"verb": verb, "project": "p", **request}).encode() + b"\n"
+    command = [sys.executable, "-IS", "-c", READ, str(len(PROGRAM))]
+    done = subprocess.run(command, input=PROGRAM + asked, capture_output=True, check=False)
+    assert (done.stderr, done.stdout[:1]) == (b"", RECORD)
+    answer: dict[str, Any] = json.loads(done.stdout[1:])
     return answer
 
 
@@ -169,3 +171,42 @@ def test_what_dpkg_has_installed_is_read_from_its_own_file(tmp_path: Path) -> No
 )
 def test_packages_are_only_asked_where_something_is_lacking(found: dict[str, Any], lacking: bool) -> None:
     assert agent.lacking(found) is lacking
+
+
+@pytest.mark.parametrize(
+    ("says", "version"), [('{"Version": "v2.26.1-4"}', "2.26.1-4"), ("{}", ""), ("[]", ""), ("no metadata", ""), (None, "")]
+)
+def test_compose_is_asked_itself(says: str | None, version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "docker").write_text("#!/bin/sh\nexit 9\n")
+    (tmp_path / "more").mkdir()
+    if says is not None:
+        (tmp_path / "more/docker-compose").write_text(f"#!/bin/sh\ntest $1 = docker-cli-plugin-metadata && echo '{says}'\n")
+    for path in tmp_path.rglob("docker*"):
+        path.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(agent, "PLUGINS", [str(tmp_path / "more")])
+    assert agent.plugin_version(agent.printed(agent.begun(agent.compose_plugin(), agent.METADATA))) == version
+
+
+def test_the_plugin_is_the_one_that_the_cli_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folders = ["extra", ".docker/cli-plugins", "system"]
+    for file in (tmp_path / "docker", *(tmp_path / folder / "docker-compose" for folder in folders)):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch(0o755)
+    (tmp_path / ".docker/config.json").write_text(json.dumps({"cliPluginsExtraDirs": [str(tmp_path / "extra")]}))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(agent, "PLUGINS", [str(tmp_path / "system")])
+    for folder in folders:
+        assert agent.compose_plugin() == str(tmp_path / folder / "docker-compose")
+        (tmp_path / folder / "docker-compose").unlink()
+        (tmp_path / ".docker/config.json").write_text("not JSON")
+    assert agent.compose_plugin() == ""
+
+
+def test_without_the_cli_no_plugin_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "docker-compose").touch(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "none"))
+    monkeypatch.setattr(agent, "PLUGINS", [str(tmp_path)])
+    assert agent.compose_plugin() == ""
