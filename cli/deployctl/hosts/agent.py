@@ -5,6 +5,8 @@ A request is a line of JSON; the answer is one, with the byte 1E before it: {"ok
 "message": text}. A request's `root` goes before /etc and /var/lib/deployctl (tests).
 """
 
+from __future__ import annotations
+
 import contextlib
 import fcntl
 import glob

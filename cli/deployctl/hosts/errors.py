@@ -85,7 +85,7 @@ class SudoRefused(SiteError):
 class NoPython(SiteError):
     """No Python, or one that is too old.
 
-    `apt-get install python3-minimal` on the host. 3.9 or newer is needed.
+    `apt-get install python3` on the host. 3.9 or newer is needed; python3-minimal lacks half of the standard library.
     """
 
     code = "no-python"

@@ -107,7 +107,10 @@ def _agent(host: Host, known_hosts: Path) -> list[str]:
 def _silence(host: Host, known_hosts: Path, code: int, last: str, said: str) -> Exception:
     """Why there was no answer. ssh itself ends with 255; else the remote shell left a word."""
     if last == "deployctl:no-python3":
-        return NoPython("no python3 on the host", place=host.name, hint="apt-get install python3-minimal there")
+        return NoPython("no python3 on the host", place=host.name, hint="apt-get install python3 there")
+    if "No module named" in said:
+        lacks = f"python3 is not whole there: {said.splitlines()[-1]}"
+        return NoPython(lacks, place=host.name, hint="apt-get install python3 there; python3-minimal is not enough")
     if last == "deployctl:no-sudo":
         return SudoRefused("sudo is not installed and the user is not root", place=host.name, hint="install sudo there")
     if last == "deployctl:sudo-refused":

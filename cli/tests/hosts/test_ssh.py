@@ -49,6 +49,13 @@ def test_silence_has_a_reason(last: str, code: int, kind: type[SiteError]) -> No
     assert isinstance(_silence(LOCAL, Path("known_hosts"), code, last, "words"), kind)
 
 
+def test_a_python_without_its_library_is_no_fault_of_sudo() -> None:
+    said = "Traceback (most recent call last):\nModuleNotFoundError: No module named 'json'"
+    found = _silence(LOCAL, Path("known_hosts"), 0, "deployctl:sudo-refused", said)
+    assert isinstance(found, NoPython)
+    assert "python3-minimal is not enough" in found.hint
+
+
 def done(problem: Exception | None) -> Future[str]:
     job: Future[str] = Future()
     job.set_exception(problem) if problem else job.set_result("fine")
