@@ -34,8 +34,8 @@ def program() -> bytes:
 
 
 PROGRAM = program()
-# Nothing of the user's own gets into a Python that runs as root: no folder of his, no variable of his (-I), no site (-S).
-PYTHON = f"python3 -IS -c '{READ}' {len(PROGRAM)}"
+# Nothing of the user's own gets into a Python that runs as root: no folder of his, no variable of his.
+PYTHON = f"python3 -I -c '{READ}' {len(PROGRAM)}"
 # The remote shell decides what is missing, so that nobody has to read sudo's or ssh's words.
 REMOTE = (
     "command -v python3 >/dev/null || { echo deployctl:no-python3; exit 0; }; "

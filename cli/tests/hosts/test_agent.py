@@ -21,7 +21,7 @@ LEASE = {"project": "p", "holder": "ann@deploy", "run": "r1", "ttl": 60}
 
 def run(verb: str, **request: Any) -> dict[str, Any]:
     asked = json.dumps({"verb": verb, "project": "p", **request}).encode() + b"\n"
-    command = [sys.executable, "-IS", "-c", READ, str(len(PROGRAM))]
+    command = [sys.executable, "-I", "-c", READ, str(len(PROGRAM))]
     done = subprocess.run(command, input=PROGRAM + asked, capture_output=True, check=False)
     assert (done.stderr, done.stdout[:1]) == (b"", RECORD)
     answer: dict[str, Any] = json.loads(done.stdout[1:])

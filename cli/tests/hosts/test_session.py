@@ -13,7 +13,7 @@ import pytest
 
 from deployctl.hosts.session import PROGRAM, READ, Sessions, Silent
 
-AGENT = [sys.executable, "-IS", "-c", READ, str(len(PROGRAM))]
+AGENT = [sys.executable, "-I", "-c", READ, str(len(PROGRAM))]
 FACTS = {"verb": "facts", "project": "none"}
 SAY = "printf '\\036{\"pid\": %d}\\n' $$; "
 """An answer that names its process."""
