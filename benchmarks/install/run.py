@@ -17,7 +17,7 @@ from report import Aim, finish, table  # noqa: E402
 from transfer import Case, cases  # noqa: E402
 
 OVERHEAD, NO_OP, FURTHER = 2.0, 6.0, 0.4
-BASELINE = "docker save | ssh docker load"
+BASELINE = "`docker save` piped to `ssh … docker load`"
 
 
 def main() -> None:
