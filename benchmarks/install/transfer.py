@@ -93,7 +93,10 @@ def cases(place: Place, vendor: Vendor, folder: Path) -> Iterator[Case]:
 def _ways(
     wire: Wire, plugin: ModuleType, place: Place, bundle: Bundle, image: Image, missing: list[int]
 ) -> Iterator[tuple[str, Sent]]:
-    plain = {"`docker save` piped to `ssh … docker load`": "", "`docker save` through `zstd -3` to `ssh … docker load`": "| zstd -3 -q"}
+    plain = {
+        "`docker save` piped to `ssh … docker load`": "",
+        "`docker save` through `zstd -3` to `ssh … docker load`": "| zstd -3 -q",
+    }
     for name, pack in plain.items():
         with _before(place, image.ref):
             script = f'set -o pipefail; docker save {image.ref} {pack} | "$@"'
