@@ -85,7 +85,7 @@ class Lease:
     def _one(self, host: Host, verb: str, request: dict[str, Any]) -> dict[str, Any]:
         if host.name in self.epochs:
             request = {**request, "epoch": self.epochs[host.name]}
-        return ask(host, self.site.known_hosts, verb, request, limit=self.ttl)
+        return ask(host, self.site.known_hosts, verb, request, limit=self.ttl, again=verb != "lock")
 
 
 @contextlib.contextmanager

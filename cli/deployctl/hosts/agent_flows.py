@@ -77,13 +77,20 @@ def told(probes: Tables, child: int, reader: int) -> dict[str, str]:
     with os.fdopen(reader) as pipe:
         text = pipe.read()
     os.waitpid(child, 0)
-    return json.loads(text) if text else {item["id"]: "no-container" for item in probes}
+    with contextlib.suppress(ValueError):
+        found: dict[str, str] = json.loads(text)
+        return found
+    return {item["id"]: "no-container" for item in probes}
 
 
 def enter(namespace: str) -> None:
     with open(namespace) as handle:
-        if ctypes.CDLL(None, use_errno=True).setns(handle.fileno(), CLONE_NEWNET) != 0:
+        if set_network(handle.fileno()) != 0:
             raise OSError(ctypes.get_errno(), "setns")
+
+
+def set_network(handle: int) -> int:
+    return int(ctypes.CDLL(None, use_errno=True).setns(handle, CLONE_NEWNET))
 
 
 def attempt(probes: Tables, timeout: float) -> dict[str, str]:
@@ -183,8 +190,12 @@ def watch(request: Table) -> Table:
         watcher.listen(protocol, port)
     for service, pid in pids_of(request["project"]).items():
         watcher.sniff(service, pid)
-    if os.fork() == 0:
-        watcher.live(float(request.get("seconds", 30)))
+    between = os.fork()
+    if between == 0:  # a child's child, whom init buries: this agent may be gone by then, or work on for long
+        if os.fork() == 0:
+            watcher.live(float(request.get("seconds", 30)))
+        os._exit(0)
+    os.waitpid(between, 0)
     watcher.close()
     return {"busy": watcher.busy, "addresses": own_ipv6()}
 
@@ -192,18 +203,13 @@ def watch(request: Table) -> Table:
 def watched(request: Table) -> Table:
     """End the watch; what arrived, as [where, id of the probe]; where is a service, or empty for the host itself."""
     path = os.path.join(RUN, f"watch-{request['token']}")
-    watcher = read(path + ".pid")
-    if watcher:
-        with contextlib.suppress(OSError):
-            os.kill(int(watcher), signal.SIGTERM)
+    with contextlib.suppress(OSError, ValueError):
+        os.kill(int(read(path + ".pid")), signal.SIGTERM)
     last = time.monotonic() + 5
     while not os.path.exists(path + ".json"):
         if time.monotonic() > last:
             raise Refusal("watch-lost", "the watch for what arrives ended without a word")
         time.sleep(0.02)
-    if watcher:
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(int(watcher), 0)
     found = json.loads(read(path + ".json"))
     for end in (".json", ".pid"):
         with contextlib.suppress(OSError):
@@ -254,13 +260,14 @@ class Watcher:
 
     def sniff(self, service: str, pid: int) -> None:
         """A socket stays in the network in which it was made, so that one process can hold those of all containers."""
-        with contextlib.suppress(OSError):
+        with open("/proc/self/ns/net") as home, contextlib.suppress(OSError):
             enter(f"/proc/{pid}/ns/net")
             try:
                 sock = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(EVERY_FRAME))
+                self.sockets[sock.fileno()] = (service, "frame", sock)
             finally:
-                enter("/proc/1/ns/net")
-            self.sockets[sock.fileno()] = (service, "frame", sock)
+                if set_network(home.fileno()) != 0:
+                    os._exit(1)  # whoever stays in a container's network would tell lies about the host's
 
     def close(self) -> None:
         """Whoever does not watch himself holds no port."""

@@ -11,12 +11,16 @@ import atexit
 import contextlib
 import importlib.resources
 import json
+import os
+import select
+import selectors
 import subprocess
 import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from io import FileIO
+from typing import Any, cast
 
 RECORD = b"\x1e"  # RFC 7464, 2.2: it goes before each text, a line feed behind
 ENDING = 2.0
@@ -41,7 +45,7 @@ REMOTE = (
     "command -v python3 >/dev/null || { echo deployctl:no-python3; exit 0; }; "
     f'[ "$(id -u)" = 0 ] && exec {PYTHON}; '
     "command -v sudo >/dev/null || { echo deployctl:no-sudo; exit 0; }; "
-    f"sudo -n {PYTHON} || echo deployctl:sudo-refused"
+    f"sudo -n {PYTHON}; code=$?; [ $code != 1 ] || echo deployctl:sudo-refused; exit $code"
 )
 
 
@@ -61,27 +65,47 @@ class Session:
 
     def __init__(self, command: Sequence[str]) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the session; a pipe could fill up unread
-        self._way = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors)
-        self._unsent, self._late = PROGRAM, False
-
-    def ask(self, request: Mapping[str, Any], limit: float) -> dict[str, Any]:
-        """The answer to one request, within so many seconds. Raises Silent."""
-        timer = threading.Timer(limit, self._late_now)
-        timer.start()
         try:
-            self._send(self._unsent + json.dumps(request).encode() + b"\n")
-            self._unsent = b""
-            return self._answer()
-        finally:
-            timer.cancel()
+            pipe = subprocess.PIPE
+            self._way = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=self._errors, bufsize=0)
+        except BaseException:
+            self._errors.close()
+            raise
+        self._stdin, self._stdout = cast(FileIO, self._way.stdin), cast(FileIO, self._way.stdout)
+        self._unsent, self._heard = PROGRAM, b""
+
+    @property
+    def alive(self) -> bool:
+        """Whether it waits for a question; where it ended, there is something to read: the end."""
+        return self._way.poll() is None and not select.select([self._stdout], [], [], 0)[0]
+
+    def ask(self, request: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+        """The answer to one request. Raises Silent."""
+        last = time.monotonic() + seconds
+        self._unsent += json.dumps(request).encode() + b"\n"
+        with selectors.DefaultSelector() as ready:
+            ready.register(self._stdout, selectors.EVENT_READ)
+            ready.register(self._stdin, selectors.EVENT_WRITE)
+            while b"\n" not in self._heard.partition(RECORD)[2]:
+                turns = ready.select(max(0, last - time.monotonic()))
+                if not turns:
+                    raise self._silent(late=True)
+                for turn, _ in turns:
+                    if turn.fileobj is self._stdout:
+                        self._hear()
+                    elif not self._send():
+                        ready.unregister(self._stdin)
+        text, _, self._heard = self._heard.partition(RECORD)[2].partition(b"\n")
+        answer: dict[str, Any] = json.loads(text)
+        return answer
 
     def close(self) -> None:
         """Let it end: it has nothing to do but to wait for a question."""
-        for pipe in (self._way.stdin, self._way.stdout):
+        for pipe in (self._stdin, self._stdout):
             with contextlib.suppress(OSError):
-                pipe.close()  # type: ignore[union-attr]
+                pipe.close()
 
-    def end(self, seconds: float) -> None:
+    def end(self, seconds: float = 0) -> None:
         """Wait so long until it has ended, and then no more: one on a host that is lost never does."""
         self.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -90,26 +114,26 @@ class Session:
         self._way.wait()
         self._errors.close()
 
-    def _late_now(self) -> None:
-        self._late = True
-        self._way.kill()
+    def _hear(self) -> None:
+        chunk = os.read(self._stdout.fileno(), 1 << 16)
+        if not chunk:
+            raise self._silent()
+        self._heard += chunk
 
-    def _send(self, data: bytes) -> None:
-        """Whoever has ended says why where the answer is read."""
-        with contextlib.suppress(BrokenPipeError):
-            self._way.stdin.write(data)  # type: ignore[union-attr]
-            self._way.stdin.flush()  # type: ignore[union-attr]
+    def _send(self) -> bool:
+        """Send what a pipe takes without making anybody wait; whether there is more. Who has ended says so on stdout."""
+        try:
+            self._unsent = self._unsent[os.write(self._stdin.fileno(), self._unsent[: select.PIPE_BUF]) :]
+        except BrokenPipeError:
+            self._unsent = b""
+        return bool(self._unsent)
 
-    def _answer(self) -> dict[str, Any]:
-        last = b""
-        for line in self._way.stdout:  # type: ignore[union-attr]
-            if line.startswith(RECORD) and line.endswith(b"\n"):
-                answer: dict[str, Any] = json.loads(line[1:])
-                return answer
-            last = line.strip() or last
-        code = self._way.wait()
+    def _silent(self, *, late: bool = False) -> Silent:
+        if late:
+            self._way.kill()
+        code, lines = self._way.wait(), self._heard.decode("utf-8", "replace").strip().splitlines()
         self._errors.seek(0)
-        raise Silent(code, last.decode("utf-8", "replace"), self._errors.read().decode("utf-8", "replace").strip(), self._late)
+        return Silent(code, lines[-1] if lines else "", self._errors.read().decode("utf-8", "replace").strip(), late)
 
 
 class Sessions:
@@ -119,18 +143,20 @@ class Sessions:
         self._waiting: dict[tuple[str, ...], list[Session]] = {}
         self._guard = threading.Lock()
 
-    def ask(self, command: Sequence[str], request: Mapping[str, Any], limit: float) -> dict[str, Any]:
+    def ask(self, command: Sequence[str], request: Mapping[str, Any], seconds: float, *, again: bool = False) -> dict[str, Any]:
         """Ask one that waits, or a new one. Raises Silent.
 
-        A connection that broke since the last question says nothing about the host: then a new one is asked, too.
+        With `again`, one that ends without an answer is followed by a new one: for what may be done twice, and must be done.
         """
-        while (session := self._next(command)) is not None:
+        last = time.monotonic() + seconds
+        waiting = self._next(command)
+        if waiting is not None:
             try:
-                return self._asked(command, session, request, limit)
+                return self._asked(command, waiting, request, seconds)
             except Silent as silent:
-                if silent.late:
+                if silent.late or not again:
                     raise
-        return self._asked(command, Session(command), request, limit)
+        return self._asked(command, Session(command), request, last - time.monotonic())
 
     def end(self, command: Sequence[str] | None = None) -> None:
         """End those that wait: of one way, or all."""
@@ -144,15 +170,20 @@ class Sessions:
             session.end(max(0, last - time.monotonic()))
 
     def _next(self, command: Sequence[str]) -> Session | None:
-        with self._guard:
-            waiting = self._waiting.get(tuple(command))
-            return waiting.pop() if waiting else None
+        """One that waits. Those whose connection broke since then are done with."""
+        while True:
+            with self._guard:
+                waiting = self._waiting.get(tuple(command))
+                session = waiting.pop() if waiting else None
+            if session is None or session.alive:
+                return session
+            session.end()
 
-    def _asked(self, command: Sequence[str], session: Session, request: Mapping[str, Any], limit: float) -> dict[str, Any]:
+    def _asked(self, command: Sequence[str], session: Session, request: Mapping[str, Any], seconds: float) -> dict[str, Any]:
         try:
-            answer = session.ask(request, limit)
+            answer = session.ask(request, seconds)
         except BaseException:
-            session.end(0)
+            session.end()
             raise
         with self._guard:
             self._waiting.setdefault(tuple(command), []).append(session)

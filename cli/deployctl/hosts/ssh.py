@@ -87,10 +87,15 @@ def call_each(site: Site, requests: Mapping[str, Mapping[str, Any]], verb: str) 
     return collect(jobs)
 
 
-def ask(host: Host, known_hosts: Path, verb: str, request: Mapping[str, Any], limit: float = 120) -> dict[str, Any]:
-    """One verb on one host, one round trip. Raises a SiteError or LockedError that says what is wrong."""
+def ask(
+    host: Host, known_hosts: Path, verb: str, request: Mapping[str, Any], limit: float = 120, *, again: bool = False
+) -> dict[str, Any]:
+    """One verb on one host, one round trip. Raises a SiteError or LockedError that says what is wrong.
+
+    `again`: the verb may be done twice; a connection that breaks meanwhile, as Ctrl-C breaks ssh's, is made anew.
+    """
     try:
-        answer = SESSIONS.ask(_agent(host, known_hosts), {**request, "verb": verb}, limit)
+        answer = SESSIONS.ask(_agent(host, known_hosts), {**request, "verb": verb}, limit, again=again)
     except Silent as silent:
         if silent.late:
             raise NoAnswer(f"no answer to {verb} within {limit:g} s", place=host.name) from None
@@ -113,7 +118,7 @@ def _silence(host: Host, known_hosts: Path, code: int, last: str, said: str) -> 
         return NoPython(lacks, place=host.name, hint="apt-get install python3 there; python3-minimal is not enough")
     if last == "deployctl:no-sudo":
         return SudoRefused("sudo is not installed and the user is not root", place=host.name, hint="install sudo there")
-    if last == "deployctl:sudo-refused":
+    if last == "deployctl:sudo-refused" and "Traceback" not in said:
         user = host.variables.get("ansible_user") or "this user"
         hint = f"give {user} NOPASSWD in a file of /etc/sudoers.d there; look with `sudo -n -l`"
         return SudoRefused(f"sudo refused {user}: {said or 'no reason given'}", place=host.name, hint=hint)

@@ -20,8 +20,8 @@ from deployctl.site import ClientSettings, Host, Site
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
-    def rooted(host: Host, known: Path, verb: str, request: Mapping[str, Any], limit: float = 0) -> dict[str, Any]:
-        return ask(host, known, verb, {**request, "root": str(tmp_path / host.name)}, limit or 60)
+    def rooted(host: Host, known: Path, verb: str, request: Mapping[str, Any], **how: Any) -> dict[str, Any]:
+        return ask(host, known, verb, {**request, "root": str(tmp_path / host.name)}, **how)
 
     monkeypatch.setattr(module, "ask", rooted)
     hosts = {name: Host(name, "127.0.0.1", "data", {"ansible_connection": "local"}) for name in ("a", "b")}
@@ -84,10 +84,10 @@ def test_a_lease_is_renewed_and_its_loss_is_told(site: Site) -> None:
 def test_a_host_that_falls_silent_is_lost_not_locked(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     rooted = module.ask
 
-    def silent(host: Host, known: Path, verb: str, request: Mapping[str, Any], limit: float = 0) -> dict[str, Any]:
+    def silent(host: Host, known: Path, verb: str, request: Mapping[str, Any], **how: Any) -> dict[str, Any]:
         if (verb, host.name) == ("renew", "b"):
             raise SiteError("no answer within 10 s", place=host.name)
-        return rooted(host, known, verb, request, limit=limit)
+        return rooted(host, known, verb, request, **how)
 
     monkeypatch.setattr(module, "ask", silent)
     with hold(site, site.targets, "shop", "r1", ttl=1.5) as lease, pytest.raises(HostLost, match="^b: .*no answer within 10 s"):

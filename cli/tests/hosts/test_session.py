@@ -38,8 +38,8 @@ def alive(pid: int) -> bool:
         return False
 
 
-def ask(sessions: Sessions, command: list[str], limit: float = 20) -> dict[str, Any]:
-    return sessions.ask(command, FACTS, limit)
+def ask(sessions: Sessions, command: list[str], limit: float = 20, *, again: bool = False) -> dict[str, Any]:
+    return sessions.ask(command, FACTS, limit, again=again)
 
 
 def test_the_agent_answers_one_question_after_the_other(sessions: Sessions) -> None:
@@ -64,10 +64,17 @@ def test_what_else_is_printed_is_passed_over(sessions: Sessions) -> None:
     assert "pid" in ask(sessions, command)
 
 
-def test_a_connection_that_broke_between_questions_is_made_anew(sessions: Sessions) -> None:
+def test_a_greeting_without_an_end_hides_no_answer(sessions: Sessions) -> None:
+    command = shell(f"printf '\\033]0;title\\007'; while read line; do {SAY} printf Hello; done")
+    assert ask(sessions, command) == ask(sessions, command)
+
+
+def test_what_may_be_done_twice_is_asked_anew_where_a_connection_breaks(sessions: Sessions) -> None:
     command = shell(f"read line; {SAY} read line; exit 255")
     first = ask(sessions, command)
-    assert ask(sessions, command) != first
+    assert ask(sessions, command, again=True) != first
+    with pytest.raises(Silent):
+        ask(sessions, command)
 
 
 def test_one_that_ended_before_the_question_is_replaced(sessions: Sessions) -> None:
@@ -94,7 +101,7 @@ def test_who_takes_too_long_is_ended_and_not_asked_again(sessions: Sessions, tmp
     command = shell(f"read line; {SAY} echo $$ >> {tmp_path}/asked; read line; exec sleep 60")
     first = ask(sessions, command)
     with pytest.raises(Silent) as caught:
-        ask(sessions, command, 0.3)
+        ask(sessions, command, 0.3, again=True)
     assert caught.value.late
     assert (tmp_path / "asked").read_text().split() == [str(first["pid"])]
     assert not alive(first["pid"])
@@ -104,6 +111,18 @@ def test_one_that_reads_nothing_is_too_late_as_well(sessions: Sessions) -> None:
     with pytest.raises(Silent) as caught:
         sessions.ask(["sleep", "60"], {**FACTS, "probes": "x" * (1 << 20)}, 0.3)
     assert caught.value.late
+
+
+def test_the_limit_holds_for_what_a_shell_started_too(sessions: Sessions) -> None:
+    began = time.monotonic()
+    with pytest.raises(Silent):
+        ask(sessions, shell("sleep 8; echo"), 0.3)
+    assert time.monotonic() - began < 5
+
+
+def test_a_way_that_is_not_there_leaves_nothing_open(sessions: Sessions) -> None:
+    with pytest.raises(FileNotFoundError):
+        ask(sessions, ["/no/such/ssh"])
 
 
 def test_half_an_answer_is_none(sessions: Sessions) -> None:

@@ -56,6 +56,11 @@ def test_a_python_without_its_library_is_no_fault_of_sudo() -> None:
     assert "python3-minimal is not enough" in found.hint
 
 
+def test_an_agent_that_broke_is_no_fault_of_sudo() -> None:
+    said = "Traceback (most recent call last):\nTypeError: 'type' object is not subscriptable"
+    assert isinstance(_silence(LOCAL, Path("known_hosts"), 1, "deployctl:sudo-refused", said), NoAnswer)
+
+
 def done(problem: Exception | None) -> Future[str]:
     job: Future[str] = Future()
     job.set_exception(problem) if problem else job.set_result("fine")
